@@ -1,0 +1,1 @@
+"""Units, instruments, table declarations: what every other room may import and nothing else may redefine."""

@@ -1,0 +1,68 @@
+"""The built-in markets: markets.toml turned into ``Instrument``s."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.instrument import Instrument, Market, parse_market
+from lob_pipeline.core.units import NS_PER_S
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return tomllib.loads(resources.files("lob_pipeline.core").joinpath("markets.toml").read_text("utf-8"))
+
+
+def enabled_markets() -> list[Market]:
+    """Return the markets that markets.toml enables: those Dagster knows before anything was ingested."""
+    return [parse_market(name) for name, entry in _document()["market"].items() if entry.get("enabled")]
+
+
+def _step(text: str, name: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not value.is_finite() or value <= 0:
+        raise BadInputError(f"{name} {text!r} is not a positive decimal: write it as the venue does, for example 0.1")
+    return value.normalize()
+
+
+def instrument(market: Market, tick: str | None = None, lot: str | None = None) -> Instrument:
+    """Return the instrument of ``market``; ``tick`` and ``lot`` (decimal strings) win over markets.toml.
+
+    Raises ``BadInputError`` when neither names a tick and a lot, or the venue has no entry yet.
+    """
+    document = _document()
+    venue = document["venue"].get(market.venue)
+    if venue is None:
+        raise BadInputError(f"venue {market.venue!r} is not supported yet: supported are {', '.join(document['venue'])}")
+    entry: dict[str, Any] = {**document["default"], **venue, **document["market"].get(str(market), {})}
+    tick, lot = tick or entry.get("tick"), lot or entry.get("lot")
+    if tick is None or lot is None:
+        raise BadInputError(f"tick and lot of {market} are unknown: pass --tick and --lot, "
+                            "or keep the venue's instruments file beside the recording")
+    block = str(entry["block"])
+    return Instrument(
+        market=market,
+        tick=_step(tick, "tick"),
+        lot=_step(lot, "lot"),
+        contract=entry["contract"],
+        contract_value=Decimal(entry["contract_value"]),
+        sequence=entry["sequence"],
+        maker_fee_bps=entry.get("maker_fee_bps"),
+        taker_fee_bps=entry.get("taker_fee_bps"),
+        fees_as_of=entry["fees_as_of"],
+        funding_interval_hours=int(entry["funding_interval_hours"]),
+        depth_limit=int(entry["depth_limit"]),
+        clock=entry["clock"],
+        block_ns=int(block[:-1]) * _UNITS_S[block[-1]] * NS_PER_S,
+        round_off_grid_lots=bool(entry["round_off_grid_lots"]),
+    )

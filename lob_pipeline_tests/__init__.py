@@ -1,0 +1,1 @@
+"""Tests, mirrored by room. ``naive/`` holds the slow, obvious reference implementations."""
