@@ -42,8 +42,10 @@ def parse_market(text: str) -> Market:
     venue, dot, symbol = text.partition(".")
     if not dot or venue not in VENUES or not _SYMBOL.match(symbol):
         known = ", ".join(VENUES)
-        raise BadInputError(f"market {text!r} is unknown: expected venue.SYMBOL with a venue of {known}, "
-                            "for example bybit-linear.BTCUSDT")
+        raise BadInputError(
+            f"market {text!r} is unknown: expected venue.SYMBOL with a venue of {known}, "
+            "for example bybit-linear.BTCUSDT"
+        )
     return Market(venue, symbol)
 
 
@@ -83,7 +85,10 @@ class Instrument:
     def order_lots(self, quote: int, m2_half_ticks: int) -> int:
         """Return q, the lots of an order worth ``quote``: ceil(2·quote / (M2·tick·lot)), exact (FEATURES.md)."""
         if self.contract == "inverse":
-            return int(-(-Decimal(quote) // self.contract_value)) if quote % self.contract_value == 0 else int(
-                Decimal(quote) // self.contract_value) + 1
+            return (
+                int(-(-Decimal(quote) // self.contract_value))
+                if quote % self.contract_value == 0
+                else int(Decimal(quote) // self.contract_value) + 1
+            )
         num, den = self.lots_scale
         return -(-2 * quote * den // (m2_half_ticks * num))

@@ -43,12 +43,16 @@ def instrument(market: Market, tick: str | None = None, lot: str | None = None) 
     document = _document()
     venue = document["venue"].get(market.venue)
     if venue is None:
-        raise BadInputError(f"venue {market.venue!r} is not supported yet: supported are {', '.join(document['venue'])}")
+        raise BadInputError(
+            f"venue {market.venue!r} is not supported yet: supported are {', '.join(document['venue'])}"
+        )
     entry: dict[str, Any] = {**document["default"], **venue, **document["market"].get(str(market), {})}
     tick, lot = tick or entry.get("tick"), lot or entry.get("lot")
     if tick is None or lot is None:
-        raise BadInputError(f"tick and lot of {market} are unknown: pass --tick and --lot, "
-                            "or keep the venue's instruments file beside the recording")
+        raise BadInputError(
+            f"tick and lot of {market} are unknown: pass --tick and --lot, "
+            "or keep the venue's instruments file beside the recording"
+        )
     block = str(entry["block"])
     return Instrument(
         market=market,

@@ -29,7 +29,9 @@ class CheckOutcome:
 
     def __post_init__(self) -> None:
         if self.status == "passed" and self.rows_judged < self.minimum_judged:
-            raise ValueError(f"check {self.name!r} cannot pass on {self.rows_judged} rows (minimum {self.minimum_judged})")
+            raise ValueError(
+                f"check {self.name!r} cannot pass on {self.rows_judged} rows (minimum {self.minimum_judged})"
+            )
 
     @property
     def refuses(self) -> bool:

@@ -57,14 +57,22 @@ KIND_AUDIT = 3
 KIND_CARRIED = 4
 
 L2_EVENTS = Table(
-    "l2_events", 1, clocked=False, key=(), doc="one level row of a message as sent, in stream order",
+    "l2_events",
+    1,
+    clocked=False,
+    key=(),
+    doc="one level row of a message as sent, in stream order",
     columns=(
-        _ORDER, _EVENT_NS, _RECV_NS,
+        _ORDER,
+        _EVENT_NS,
+        _RECV_NS,
         Column("update_id", doc="the venue's id of the message"),
         Column("prev_update_id", doc="what the message claims to follow, -1 on a snapshot or where there is none"),
         Column("seq", doc="cross-stream sequence, -1 unknown"),
         Column("conn", "int32", "connection the message came over", minimum=0),
-        Column("kind", "int8", "1 snapshot, 2 delta, 3 audit (never applied), 4 carried opening book", minimum=1, maximum=4),
+        Column(
+            "kind", "int8", "1 snapshot, 2 delta, 3 audit (never applied), 4 carried opening book", minimum=1, maximum=4
+        ),
         _SIDE,
         Column("price_ticks", minimum=0),
         Column("size_lots", doc="absolute size, 0 deletes", minimum=0),
@@ -77,9 +85,15 @@ FLAG_BLOCK = 2
 FLAG_NOT_MARKET = 4
 
 TRADES = Table(
-    "trades", 1, clocked=False, key=(), doc="one public trade, in stream order",
+    "trades",
+    1,
+    clocked=False,
+    key=(),
+    doc="one public trade, in stream order",
     columns=(
-        _ORDER, _EVENT_NS, _RECV_NS,
+        _ORDER,
+        _EVENT_NS,
+        _RECV_NS,
         Column("seq", doc="cross-stream sequence, -1 unknown"),
         Column("trade_id", "string"),
         Column("side", "int8", "+1 taker bought, -1 taker sold", minimum=-1, maximum=1),
@@ -90,39 +104,58 @@ TRADES = Table(
 )
 
 QUOTES = Table(
-    "quotes", 1, clocked=False, key=(), doc="one best bid/ask that the venue itself published; certificate only",
+    "quotes",
+    1,
+    clocked=False,
+    key=(),
+    doc="one best bid/ask that the venue itself published; certificate only",
     columns=(
         _ORDER,
         Column("ts_event_ns", doc="matching-engine time, 0 none", minimum=0),
         _RECV_NS,
         Column("update_id"),
-        Column("bid_ticks", minimum=0), Column("bid_lots", minimum=0),
-        Column("ask_ticks", minimum=0), Column("ask_lots", minimum=0),
+        Column("bid_ticks", minimum=0),
+        Column("bid_lots", minimum=0),
+        Column("ask_ticks", minimum=0),
+        Column("ask_lots", minimum=0),
     ),
 )
 
 
 def _levels(side: str, what: str, minimum: int) -> tuple[Column, ...]:
-    return tuple(Column(f"{side}_{what}_{k}", doc=f"level {k}, best first", minimum=minimum) for k in range(1, LEVELS + 1))
+    return tuple(
+        Column(f"{side}_{what}_{k}", doc=f"level {k}, best first", minimum=minimum) for k in range(1, LEVELS + 1)
+    )
 
 
 BPS_DEPTHS = (1, 2, 4)
 
 BOOK_SNAPSHOTS = Table(
-    "book_snapshots", 1, clocked=True, key=("ts_ns",), doc="the book at one instant of the clock",
+    "book_snapshots",
+    1,
+    clocked=True,
+    key=("ts_ns",),
+    doc="the book at one instant of the clock",
     columns=(
         Column("ts_ns", doc="grid instant", minimum=0),
         Column("close_ns", doc="event time of the message that closed the row", minimum=0),
         Column("valid", "bool", "book whole, both sides present, best bid < best ask"),
         Column("decidable", "bool", "the last of the rows closed by that message"),
-        *_levels("bid", "ticks", -1), *_levels("bid", "lots", 0),
-        *_levels("ask", "ticks", -1), *_levels("ask", "lots", 0),
+        *_levels("bid", "ticks", -1),
+        *_levels("bid", "lots", 0),
+        *_levels("ask", "ticks", -1),
+        *_levels("ask", "lots", 0),
         Column("messages", doc="delta messages in (t - step, t]", minimum=0),
         Column("level_changes", doc="level rows those messages carried", minimum=0),
-        Column("ofi_l1_lots"), Column("ofi_l5_lots"), Column("ofi_l10_lots"),
-        Column("bid_add_lots", minimum=0), Column("bid_remove_lots", minimum=0),
-        Column("ask_add_lots", minimum=0), Column("ask_remove_lots", minimum=0),
-        Column("mid_up_moves", minimum=0), Column("mid_down_moves", minimum=0),
+        Column("ofi_l1_lots"),
+        Column("ofi_l5_lots"),
+        Column("ofi_l10_lots"),
+        Column("bid_add_lots", minimum=0),
+        Column("bid_remove_lots", minimum=0),
+        Column("ask_add_lots", minimum=0),
+        Column("ask_remove_lots", minimum=0),
+        Column("mid_up_moves", minimum=0),
+        Column("mid_down_moves", minimum=0),
         Column("bid_worse_ns", doc="last message after which the best bid was lower", minimum=0),
         Column("ask_worse_ns", doc="last message after which the best ask was higher", minimum=0),
         *(Column(f"bid_depth_{n}bps_lots", minimum=0) for n in BPS_DEPTHS),

@@ -12,7 +12,15 @@ from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, FIXED_TABLES, ROW_WIDTH
-from lob_pipeline.core.units import NS_PER_DAY, NS_PER_S, day_of_ns, day_start_ns, parse_dates, row_day_of_ns, shift_date
+from lob_pipeline.core.units import (
+    NS_PER_DAY,
+    NS_PER_S,
+    day_of_ns,
+    day_start_ns,
+    parse_dates,
+    row_day_of_ns,
+    shift_date,
+)
 
 
 @given(st.integers(0, 4 * 10**18))
@@ -65,7 +73,9 @@ def test_instrument_of_a_known_and_an_unknown_market() -> None:
     assert str(instrument(parse_market("binance-spot.NOSUCH"), "0.10", "1").tick) == "0.1"
 
 
-@given(st.integers(1, 10**9), st.sampled_from(["binance-spot.NEXOUSDT", "bybit-linear.BTCUSDT", "binance-spot.BTCUSDT"]))
+@given(
+    st.integers(1, 10**9), st.sampled_from(["binance-spot.NEXOUSDT", "bybit-linear.BTCUSDT", "binance-spot.BTCUSDT"])
+)
 def test_order_lots_is_the_smallest_order_worth_the_amount(m2: int, name: str) -> None:
     it = instrument(parse_market(name))
     lots = it.order_lots(10_000, m2)

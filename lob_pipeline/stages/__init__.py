@@ -1,0 +1,1 @@
+"""The stages: open inputs, call a pure domain function, judge the gates, commit. Assets and ``lob`` both call these."""
