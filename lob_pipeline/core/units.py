@@ -22,6 +22,7 @@ BID = 1
 ASK = -1
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?Z?\Z")
 
 
 def parse_date(text: str) -> dt.date:
@@ -65,6 +66,24 @@ def row_day_of_ns(t_ns: int) -> str:
 def shift_date(date: str, days: int) -> str:
     """Return the day ``days`` after ``date`` (before it when negative)."""
     return (parse_date(date) + dt.timedelta(days=days)).isoformat()
+
+
+def parse_instant(text: str) -> int:
+    """Return the nanosecond that ``text`` names: a whole number of ns, or ``2024-08-08T23:56:00[.fraction]Z``.
+
+    Raises ``BadInputError`` for anything else.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 19:
+        return int(text)
+    found = _INSTANT.match(text)
+    if found:
+        clock = [int(part) for part in found[2].split(":")]
+        if clock[0] < 24 and clock[1] < 60 and clock[2] < 60:
+            seconds = clock[0] * 3600 + clock[1] * 60 + clock[2]
+            return day_start_ns(found[1]) + seconds * NS_PER_S + int((found[3] or "").ljust(9, "0"))
+    raise BadInputError(
+        f"instant {text!r} is unknown: expected nanoseconds or a UTC time such as 2024-08-08T23:56:00.1Z"
+    )
 
 
 def format_ns(t_ns: int) -> str:

@@ -17,7 +17,9 @@ from lob_pipeline.core.units import (
     NS_PER_S,
     day_of_ns,
     day_start_ns,
+    format_ns,
     parse_dates,
+    parse_instant,
     row_day_of_ns,
     shift_date,
 )
@@ -57,6 +59,19 @@ def test_what_is_no_market_is_refused(text: str) -> None:
 def test_what_is_no_clock_is_refused(text: str) -> None:
     with pytest.raises(BadInputError, match="clock"):
         parse_clock(text)
+
+
+@given(st.integers(0, 4 * 10**18))
+def test_an_instant_survives_being_written_and_read(t_ns: int) -> None:
+    assert parse_instant(format_ns(t_ns)) == t_ns == parse_instant(str(t_ns))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "2024-08-08", "2024-08-08T24:00:00Z", "-1", "2024-08-08T00:00:00.1234567890Z"]
+)
+def test_what_is_no_instant_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError, match="instant"):
+        parse_instant(text)
 
 
 def test_window_rows_round_half_up_and_are_never_zero() -> None:

@@ -1,0 +1,214 @@
+"""Commands that put data into the lake or judge what is there: ingest, books, features, labels, verify, parity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lob_pipeline.cli.output import (
+    ClockOption,
+    DateArgument,
+    HomeOption,
+    JsonOption,
+    MarketArgument,
+    emit,
+    note,
+    open_home,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from lob_pipeline.lake.home import Home
+    from lob_pipeline.stages.result import StageResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add this topic's commands to ``app``."""
+    app.command("ingest")(ingest)
+    for name, build in (("books", books), ("features", features), ("labels", labels)):
+        app.command(name)(build)
+    app.command("verify")(verify)
+    app.command("parity")(parity)
+
+
+def ingest(
+    market: MarketArgument,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="recorded files of this market, in stream order")
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="let other bytes take the place of a standing partition")
+    ] = False,
+    tick: Annotated[str | None, typer.Option(help="price step, for example 0.1")] = None,
+    lot: Annotated[str | None, typer.Option(help="size step, for example 0.001")] = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="keep the sources under HOME/raw")] = True,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Recorded files become l2_events, trades and quotes.
+
+    Example: lob ingest binance-usdm.BTCUSDT btcusdt_20230404.gz btcusdt_20230405.gz
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.ingest import ingest as run
+
+    with progress("ingest") as update:
+        report = run(
+            open_home(home),
+            parse_market(market),
+            paths,
+            replace=replace,
+            tick=tick,
+            lot=lot,
+            keep=keep,
+            progress=update,
+        )
+    emit(report.to_json(), as_json, _ingest_lines)
+    return 3 if any(p["refused"] for p in report.to_json()["partitions"]) else 0
+
+
+def _ingest_lines(report: dict[str, Any]) -> Iterator[str]:
+    if not report["partitions"]:
+        yield "nothing to do: these bytes are already in the lake"
+    for part in report["partitions"]:
+        fate = part["reason"] or "published"
+        yield f"{part['table']:10} {part['market']} {part['date']}  {part['rows']:>12,} rows  {fate}"
+
+
+def _each_day(
+    market: str, date: str, home: Home, build: Callable[..., StageResult], table: str, clock: str | None
+) -> list[StageResult]:
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.core.units import parse_dates
+    from lob_pipeline.stages.days import days_with_events
+
+    parsed = parse_market(market)
+    results = []
+    for day in days_with_events(home, parsed, parse_dates(date)):
+        results.append(build(home, parsed, day, clock))
+        note(f"{table} {market} {day}: {results[-1].reason or 'published'}")
+    return results
+
+
+def _report(results: list[StageResult], as_json: bool) -> int:
+    emit({"partitions": [r.to_json() for r in results]}, as_json, _partition_lines)
+    return 3 if any(r.refused for r in results) else 0
+
+
+def _partition_lines(report: dict[str, Any]) -> Iterator[str]:
+    for part in report["partitions"]:
+        yield f"{part['table']} {part['market']} {part['date']} {part['clock']}  {part['rows']:,} rows"
+        for outcome in part["outcomes"]:
+            judged = f"{outcome['rows_judged']:,} of {outcome['rows_examined']:,} rows judged"
+            yield f"  {outcome['status']:10} {outcome['name']:28} {judged}  {outcome['message']}"
+
+
+def books(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Events become certified book rows.
+
+    Example: lob books binance-usdm.BTCUSDT 2023-04-04..2023-04-05
+    """
+    from lob_pipeline.stages.build_books import build_books
+
+    return _report(_each_day(market, date, open_home(home), build_books, "books", clock), as_json)
+
+
+def features(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Book rows become features.
+
+    Example: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s
+    """
+    from lob_pipeline.stages.build_features import build_features
+
+    return _report(_each_day(market, date, open_home(home), build_features, "features", clock), as_json)
+
+
+def labels(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Book rows, events and trades become the outcomes of simulated maker orders.
+
+    Example: lob labels binance-spot.NEXOUSDT 2024-07-23..2024-07-24
+    """
+    from lob_pipeline.stages.build_labels import build_labels
+
+    return _report(_each_day(market, date, open_home(home), build_labels, "labels", clock), as_json)
+
+
+def verify(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """The book certificate of a day; exit 3 when it does not hold.
+
+    Example: lob verify binance-usdm.BTCUSDT 2023-04-05 --json
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.core.units import parse_dates
+    from lob_pipeline.stages.verify import verify as run
+
+    place, parsed = open_home(home), parse_market(market)
+    certificates = [run(place, parsed, day, clock) for day in parse_dates(date)]
+    _emit_days(certificates, as_json, _certificate_lines)
+    return 0 if all(c["holds"] for c in certificates) else 3
+
+
+def _certificate_lines(certificate: dict[str, Any]) -> Iterator[str]:
+    for key, value in certificate.items():
+        if key == "gaps" and len(value) > 5:
+            yield f"{key:24} {len(value)} gaps, the first {value[0]}"
+        else:
+            yield f"{key:24} {'not comparable' if value is None else value}"
+
+
+def parity(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Batch, live engine and stop/resume, compared bit for bit; exit 3 on the first difference.
+
+    Example: lob parity binance-usdm.BTCUSDT 2023-04-05
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.core.units import parse_dates
+    from lob_pipeline.stages.parity import parity as run
+
+    place, parsed = open_home(home), parse_market(market)
+    _emit_days([run(place, parsed, day, clock) for day in parse_dates(date)], as_json, None)
+    return 0
+
+
+def _emit_days(
+    days: list[dict[str, Any]], as_json: bool, lines: Callable[[dict[str, Any]], Iterator[str]] | None
+) -> None:
+    """Print one day as its object, a range as one object that holds the days."""
+    if as_json and len(days) > 1:
+        emit({"days": days}, as_json)
+        return
+    for day in days:
+        emit(day, as_json, lines)

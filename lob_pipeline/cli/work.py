@@ -1,0 +1,178 @@
+"""Commands that do larger work: run what is stale, try one's own recording, simulate a market."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lob_pipeline.cli.output import HomeOption, JsonOption, emit, note, open_home, progress
+
+MarketOption = Annotated[str | None, typer.Option("--market", help="one market only", show_default="all in the lake")]
+FromOption = Annotated[str | None, typer.Option("--from", help="first day", show_default="the first in the lake")]
+ToOption = Annotated[str | None, typer.Option("--to", help="last day", show_default="the last in the lake")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this topic's commands to ``app``."""
+    app.command("run")(run)
+    app.command("try")(try_recording)
+    app.command("simulate")(simulate)
+    app.command("costs")(costs)
+    app.command("feasibility")(feasibility)
+    app.command("page")(page)
+
+
+def run(
+    market: MarketOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="print the plan and stop")] = False,
+    only_stale: Annotated[
+        bool, typer.Option("--only-stale", help="redo stale partitions, build no absent one")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Plan from the manifests what is absent or stale, and do it, layer by layer.
+
+    Example: lob run --market binance-usdm.BTCUSDT --from 2023-04-04 --to 2023-04-05
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.runner import run_stale
+
+    report = run_stale(
+        open_home(home),
+        market=parse_market(market) if market else None,
+        first=first,
+        last=last,
+        plan_only=plan,
+        only_stale=only_stale,
+        say=note,
+    )
+    emit(report.to_json(), as_json, _run_lines)
+    return report.exit_code
+
+
+def _run_lines(report: dict[str, Any]) -> Iterator[str]:
+    for stage, counts in report["stages"].items():
+        yield f"{stage:16} " + ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+
+
+def try_recording(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="a recording of one market")],
+    market: Annotated[
+        str | None, typer.Option("--market", help="venue.SYMBOL", show_default="from the content")
+    ] = None,
+    tick: Annotated[str | None, typer.Option(help="price step, for example 0.1")] = None,
+    lot: Annotated[str | None, typer.Option(help="size step, for example 0.001")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the HTML page to write", show_default="in a scratch home")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """First page on one's own recording: certificate, spread, depth, cost, feasibility. Your lake is not touched.
+
+    Example: lob try ../shared/data/binance_usdm/btcusdt_20240808.gz
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.first_page import try_recording as start
+
+    with progress("try") as update:
+        result = start(
+            paths,
+            market=parse_market(market) if market else None,
+            tick=tick,
+            lot=lot,
+            out=out,
+            progress=update,
+            say=note,
+        )
+    emit(result, as_json)
+    return 0 if result["holds"] else 3
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="folder for the archive files")],
+    seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 1,
+    days: Annotated[int, typer.Option(min=1, help="UTC days")] = 3,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="minutes of market a day, ending at 24:00")] = 480,
+    first_day: Annotated[str, typer.Option("--first-day", help="YYYY-MM-DD")] = "2026-01-05",
+    edge_bps: Annotated[float, typer.Option("--edge-bps", help="planted edge; only 0 is available so far")] = 0.0,
+    as_json: JsonOption = False,
+) -> int:
+    """A market with known truth, written in the exchange's archive format.
+
+    Example: lob simulate --seed 7 --days 1 --minutes 30 --out /tmp/market
+    """
+    from lob_pipeline.sim.config import SimConfig
+    from lob_pipeline.stages.simulate import simulate as start
+
+    config = SimConfig.for_minutes(seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps)
+    with progress("simulate") as update:
+        report = start(out, config, progress=update)
+    emit(report.to_json(), as_json)
+    return 0
+
+
+def costs(
+    market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
+    first: FromOption = None,
+    last: ToOption = None,
+    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What a round trip costs by size and hour, and the feasibility of any edge against it.
+
+    Example: lob costs --market binance-usdm.BTCUSDT --from 2023-04-04 --to 2023-04-05
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.costs import cost_lines
+    from lob_pipeline.stages.costs import costs as start
+
+    report = start(open_home(home), parse_market(market), first, last, clock)
+    emit(report, as_json, cost_lines)
+    return 0
+
+
+def feasibility(
+    market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
+    first: FromOption = None,
+    last: ToOption = None,
+    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Before any model: what the best case could earn at each horizon, against what trading costs.
+
+    Example: lob feasibility --market binance-spot.NEXOUSDT
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.feasibility import feasibility as start
+    from lob_pipeline.stages.feasibility import feasibility_lines
+
+    emit(start(open_home(home), parse_market(market), first, last, clock), as_json, feasibility_lines)
+    return 0
+
+
+def page(
+    market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
+    first: FromOption = None,
+    last: ToOption = None,
+    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """The first page (HTML) of what is in the lake.
+
+    Example: lob page --market binance-usdm.BTCUSDT
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.first_page import first_page
+
+    path = first_page(open_home(home), parse_market(market), first, last, clock)
+    emit({"page": str(path)}, as_json)
+    return 0
