@@ -149,7 +149,7 @@ def order_value_quote(costs: RowCosts, instrument: Instrument, sizes_quote: tupl
     """
     q = sizes_in_lots(instrument, costs.m2, sizes_quote)
     if instrument.contract == "inverse":
-        return q * float(instrument.contract_value)
+        return np.asarray(q * float(instrument.contract_value), np.float64)
     num, den = instrument.lots_scale
     return np.asarray(q * (costs.m2[:, None] * (num / (2.0 * den))), np.float64)
 
