@@ -1,0 +1,83 @@
+"""Which file holds a partition, and which partition a file holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lob_pipeline.core.clock import parse_clock
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.instrument import Market, parse_market
+from lob_pipeline.core.units import parse_date
+from lob_pipeline.lake.home import Home
+
+PART = "part-0.parquet"
+_TABLE = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@dataclass(frozen=True)
+class PartitionKey:
+    """A table, a market, a UTC day and, for the clocked tables, a clock id. Checked, so safe in a path."""
+
+    table: str
+    market: Market
+    date: str
+    clock: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _TABLE.match(self.table):
+            raise BadInputError(f"table {self.table!r} is not a table name")
+        parse_date(self.date)
+        if self.clock is not None:
+            parse_clock(self.clock)
+
+    @property
+    def folder(self) -> Path:
+        """Return the partition's folder relative to ``lake/`` (and to ``quarantine/``)."""
+        parts = [self.table, f"venue={self.market.venue}", f"symbol={self.market.symbol}"]
+        if self.clock is not None:
+            parts.append(f"clock={self.clock}")
+        return Path(*parts, f"date={self.date}")
+
+    def path(self, home: Home) -> Path:
+        """Return the partition's one file."""
+        return home.lake / self.folder / PART
+
+    @property
+    def lock_name(self) -> str:
+        """Return the name of the lock: one writer a (table, market, date), whatever the clock."""
+        return f"{self.table}__{self.market.venue}__{self.market.symbol}__{self.date}"
+
+    def __str__(self) -> str:
+        clock = f" at {self.clock}" if self.clock else ""
+        return f"{self.table} of {self.market} on {self.date}{clock}"
+
+
+def key_of_path(path: Path, root: Path) -> PartitionKey | None:
+    """Return the partition that ``path`` under ``root`` (lake or quarantine) holds, None when it holds none."""
+    values: dict[str, str] = {}
+    table, *rest = path.relative_to(root).parts
+    for part in rest[:-1]:
+        name, equals, value = part.partition("=")
+        if equals:
+            values[name] = value
+    try:
+        market = parse_market(f"{values['venue']}.{values['symbol']}")
+        return PartitionKey(table, market, values["date"], values.get("clock"))
+    except (KeyError, BadInputError):
+        return None  # a file that a user put there is not a partition; it is never opened as one
+
+
+def list_partitions(home: Home, table: str | None = None) -> Iterator[PartitionKey]:
+    """Yield every partition in the lake, of one table or of all, sorted by path."""
+    if not home.lake.is_dir():
+        return
+    for root in sorted(p for p in home.lake.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        if table is not None and root.name != table:
+            continue
+        for path in sorted(root.rglob(PART)):
+            key = key_of_path(path, home.lake)
+            if key is not None:
+                yield key

@@ -1,0 +1,132 @@
+"""Open a partition: the one way in which anything reads the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.tables import Table
+from lob_pipeline.lake.columns import arrow_schema, to_numpy
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.manifest import ABSENT, Manifest, manifest_of_metadata, read_manifest
+from lob_pipeline.lake.paths import PartitionKey, list_partitions
+from lob_pipeline.lake.quarantine import newest_refusal
+
+__all__ = ["Partition", "content_or_absent", "list_partitions", "open_file", "open_partition", "read_manifest"]
+
+_COMMAND = {
+    "l2_events": "lob ingest {market} PATH",
+    "trades": "lob ingest {market} PATH",
+    "quotes": "lob ingest {market} PATH",
+    "book_snapshots": "lob books {market} {date}",
+    "features": "lob features {market} {date}",
+    "labels": "lob labels {market} {date}",
+}
+
+
+class Partition:
+    """An open partition file. Manifest and rows come from one file handle, so a replace meanwhile mixes nothing.
+
+    A context manager; string columns are read by ``strings``, all others by ``read`` and ``chunks``.
+    """
+
+    def __init__(self, path: Path, table: Table, key: PartitionKey) -> None:
+        self.path, self.table, self.key = path, table, key
+        self._source = pa.memory_map(str(path))
+        self._file = pq.ParquetFile(self._source)
+        self.manifest: Manifest = manifest_of_metadata(self._file.metadata.metadata, path)
+        stored = self._file.schema_arrow
+        expected = arrow_schema(table)
+        if (
+            self.manifest.schema_version != table.version
+            or stored.names != expected.names
+            or ([f.type for f in stored] != [f.type for f in expected])
+        ):
+            raise RefusedError(
+                f"{path} has another schema than {table.name} version {table.version}: rebuild it with {_command(key)}"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self._file.metadata.num_rows)
+
+    def read(self, columns: list[str] | None = None) -> Columns:
+        """Return whole columns as numpy arrays; all but the string columns when none are named."""
+        names = self._names(columns)
+        return to_numpy(self.table, self._file.read(columns=names, use_threads=True), names)
+
+    def chunks(self, rows: int, columns: list[str] | None = None) -> Iterator[Columns]:
+        """Yield the columns in stream order, at most ``rows`` rows at a time, holding one row group in memory."""
+        names = self._names(columns)
+        for group in range(self._file.num_row_groups):
+            data = self._file.read_row_group(group, columns=names, use_threads=True)
+            whole = to_numpy(self.table, data, names)
+            for start in range(0, data.num_rows, rows):
+                yield {name: whole[name][start : start + rows] for name in names}
+
+    def strings(self, column: str) -> pa.StringArray:
+        """Return a string column."""
+        return self._file.read(columns=[column]).column(column).combine_chunks()
+
+    def _names(self, columns: list[str] | None) -> list[str]:
+        return columns or [c.name for c in self.table.columns if c.dtype != "string"]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        self._source.close()
+
+    def __enter__(self) -> Partition:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _command(key: PartitionKey) -> str:
+    return "`" + _COMMAND.get(key.table, "lob run --market {market}").format(market=key.market, date=key.date) + "`"
+
+
+def open_partition(home: Home, key: PartitionKey, table: Table, require_usable: bool = True) -> Partition:
+    """Open the partition of ``key`` in the lake.
+
+    Raises ``RefusedError`` (exit 3) when it is absent (saying what to run, or why it was refused), of another schema,
+    or, with ``require_usable``, when its gates are absent or one of them refused.
+    """
+    path = key.path(home)
+    try:
+        partition = Partition(path, table, key)
+    except FileNotFoundError:
+        refused = newest_refusal(home, key)
+        if refused is not None:
+            why = read_manifest(refused).refusal
+            raise RefusedError(f"{key} was refused ({why}): see {refused.parent}") from None
+        raise RefusedError(f"{key} is not in the lake {home.lake}: run {_command(key)}") from None
+    if require_usable and not partition.manifest.usable:
+        why = partition.manifest.refusal
+        partition.close()
+        raise RefusedError(f"{key} may not be used: {why}; rebuild it with {_command(key)}")
+    return partition
+
+
+def open_file(path: Path, table: Table, key: PartitionKey) -> Partition:
+    """Open a partition file wherever it lies (``lob verify`` reads quarantined ones), whatever its gates say."""
+    return Partition(path, table, key)
+
+
+def content_or_absent(home: Home, key: PartitionKey) -> str:
+    """Return the content SHA-256 of a usable partition, ``absent`` when there is none: what ``inputs`` records."""
+    try:
+        manifest = read_manifest(key.path(home))
+    except FileNotFoundError:
+        return ABSENT
+    return manifest.content_sha256 if manifest.usable else ABSENT
