@@ -31,6 +31,9 @@ HORIZONS: tuple[tuple[str, int], ...] = (
     ("60s", 60 * NS_PER_S),
 )
 
+MINIMUM_WINDOWS = 30
+"""With fewer windows that do not overlap, a horizon supports no sentence and no verdict."""
+
 CAVEATS = (
     "The mean absolute move is what an oracle would earn that is right every time; real signals keep a fraction of it.",
     "The maker's line counts half a spread only through the markouts of simulated fills; without labels it is "
@@ -138,6 +141,7 @@ def _horizon(
     known = ~np.isnan(size)
     move = block_mean(size, mean_block_ns(horizon_ns) / series.step_ns)
     above = {s: float(np.mean(size[known] > fees.of(s))) if move.n else None for s in STYLES}
+    windows = non_overlapping(known, horizon_ns // series.step_ns)
     adverse = None
     if labels is not None and name in MARKOUT_HORIZONS:
         markout = labels["models"]["proportional"]["markouts_bps"][name]["mean"]
@@ -146,11 +150,12 @@ def _horizon(
         "horizon": name,
         "horizon_ns": horizon_ns,
         "mean_abs_move_bps": move.to_json(),
-        "effective_n": non_overlapping(known, horizon_ns // series.step_ns),
+        "effective_n": windows,
+        "enough": windows >= MINIMUM_WINDOWS,
         "share_above_fees": above,
         "adverse_selection_bps": adverse,
         "net_bps": {s: _net(s, move, fees, half_spread, crossing, adverse) for s in STYLES},
-        "sentence": _sentence(name, move, above["maker_maker"], fees),
+        "sentence": _sentence(name, move, windows, above["maker_maker"], fees),
     }
 
 
@@ -177,10 +182,12 @@ def _net(
     }
 
 
-def _sentence(name: str, move: Estimate, above: float | None, fees: Fees) -> str:
+def _sentence(name: str, move: Estimate, windows: int, above: float | None, fees: Fees) -> str:
     where = f"At {spaced(name)}"
     if move.mean is None or above is None:
         return f"{where} there is no pair of valid rows: nothing can be said."
+    if windows < MINIMUM_WINDOWS:
+        return f"{where} there are only {windows} windows that do not overlap: too few to say anything."
     fee = fees.of("maker_maker")
     text = f"{where} the whole average move is {move.mean:.2f} bps, the maker–maker fee is {fee:g} bps: "
     if move.mean <= fee:
@@ -198,9 +205,12 @@ def spaced(horizon: str) -> str:
 
 def _verdict(entries: list[dict[str, Any]], fees: Fees) -> str:
     fee = fees.of("maker_maker")
-    known = [e for e in entries if e["mean_abs_move_bps"]["mean"] is not None]
+    known = [e for e in entries if e["enough"]]
     if not known:
-        return "No horizon has a pair of valid rows: feasibility cannot be judged on this recording."
+        return (
+            f"No horizon has {MINIMUM_WINDOWS} windows of valid rows that do not overlap: "
+            "feasibility cannot be judged on this recording."
+        )
     above = [e for e in known if e["mean_abs_move_bps"]["mean"] > fee]
     first = above[0] if above else known[-1]
     where, move = spaced(first["horizon"]), first["mean_abs_move_bps"]["mean"]
