@@ -1,0 +1,1 @@
+"""Tests of the lake: publication, refusal, locks, hashes, fingerprints, ledgers."""
