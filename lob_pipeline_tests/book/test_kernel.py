@@ -1,0 +1,98 @@
+"""The ladder against a plain dictionary, on random messages over near and far prices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lob_pipeline.book import kernel, state
+from lob_pipeline.core.errors import BadInputError
+
+_PRICES = st.one_of(
+    st.integers(100_000, 100_040),
+    st.integers(99_000, 103_000),
+    st.integers(0, 70_000),
+    st.integers(1, (1 << 31) - 1),
+)
+_ROW = st.tuples(st.sampled_from((1, -1)), _PRICES, st.sampled_from((0, 0, 1, 2, 7, 10**12)))
+_MESSAGES = st.lists(st.tuples(st.booleans(), st.lists(_ROW, min_size=0, max_size=40)), max_size=30)
+
+
+def _arrays(rows: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    return table[:, 0].astype(np.int8), table[:, 1].copy(), table[:, 2].copy()
+
+
+def _sorted_levels(book: dict[tuple[int, int], int], side: int) -> list[tuple[int, int]]:
+    return sorted(((p, n) for (s, p), n in book.items() if s == side), reverse=side > 0)
+
+
+def _check(book: state.BookState, naive: dict[tuple[int, int], int]) -> None:
+    side, price, size = kernel.book_levels(book)
+    bids, asks = _sorted_levels(naive, 1), _sorted_levels(naive, -1)
+    assert list(zip(side.tolist(), price.tolist(), size.tolist(), strict=True)) == [
+        *((1, p, n) for p, n in bids),
+        *((-1, p, n) for p, n in asks),
+    ]
+    for s, levels in ((0, bids), (1, asks)):
+        assert kernel.best_price(book, s) == (levels[0][0] if levels else -1)
+        flip = int(book.meta[state.FLIP + s])
+        top = [(int(k) ^ flip, int(n)) for k, n in book.top[s].T if k < state.NO_KEY]
+        assert top == levels[: state.TOP]
+        for p, n in levels[:3]:
+            assert kernel.lots_at(book, s, p) == n
+
+
+@settings(max_examples=150, deadline=None)
+@given(_MESSAGES)
+def test_every_book_state_equals_the_dictionary(messages: list[tuple[bool, list[tuple[int, int, int]]]]) -> None:
+    book, naive = state.new_book(pages=1), {}
+    for is_snapshot, rows in messages:
+        arrays = _arrays(rows)
+        book = state.reserve(book, *arrays)
+        before = dict(naive)
+        if is_snapshot:
+            naive.clear()
+        for s, p, n in rows:
+            naive[s, p] = n
+            if n == 0:
+                del naive[s, p]
+        if is_snapshot:
+            assert kernel.replace_book(book, *arrays, 0, len(rows)) == (before != naive)
+        else:
+            kernel.apply_delta(book, *arrays, 0, len(rows))
+        _check(book, naive)
+    levels = state.levels_from_bytes(state.book_to_bytes(*kernel.book_levels(book)))
+    again = state.reserve(state.new_book(), *levels)
+    kernel.replace_book(again, *levels, 0, len(levels[0]))
+    _check(again, naive)
+    twin = state.copy_book(book)
+    kernel.clear(book)
+    _check(book, {})
+    _check(twin, naive)
+
+
+def test_pages_are_given_back() -> None:
+    book = state.new_book(pages=2)
+    for price in range(0, 60_000, 997):
+        side, ticks = np.array([1], np.int8), np.array([price])
+        book = state.reserve(book, side, ticks, np.array([5]))
+        kernel.apply_delta(book, side, ticks, np.array([5]), 0, 1)
+        kernel.apply_delta(book, side, ticks, np.array([0]), 0, 1)
+    assert len(book.pages) == 2
+
+
+@pytest.mark.parametrize(("side", "price", "size"), [(0, 5, 1), (1, -1, 1), (1, 1 << 31, 1), (-1, 5, -1)])
+def test_a_row_no_book_can_hold_is_named(side: int, price: int, size: int) -> None:
+    with pytest.raises(BadInputError, match="level row 1 "):
+        state.reserve(
+            state.new_book(), np.array([1, side], np.int8), np.array([7, price]), np.array([1, size], np.int64)
+        )
+
+
+@pytest.mark.parametrize("data", [b"", b"LBK1", b"x" * 40])
+def test_other_bytes_are_no_saved_book(data: bytes) -> None:
+    with pytest.raises(BadInputError, match="no saved book"):
+        state.levels_from_bytes(data)
