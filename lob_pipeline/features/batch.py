@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import ROW_WIDTH
 from lob_pipeline.features.kernel import step
 from lob_pipeline.features.registry import N_BUILT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import LEVELS, ROW
 from lob_pipeline.features.registry import INDEX
 from lob_pipeline.features.state import INVERSE, LARGE, SMALL, Float64s, Int64s

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import ROW
 from lob_pipeline.features import state as at
 from lob_pipeline.features.depth_kernel import imbalance
