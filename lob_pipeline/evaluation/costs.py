@@ -15,10 +15,10 @@ import numpy.typing as npt
 from numba import njit
 
 from lob_pipeline.core.columns import Columns
-from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import LEVELS
 from lob_pipeline.core.units import NS_PER_DAY
+from lob_pipeline.labels.spec import Fees, fees_of
 
 Int = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -41,26 +41,10 @@ class CostConfig:
     max_rows: int = 1_500_000
 
 
-@dataclass(frozen=True)
-class Fees:
-    """Base fees of a market in bps; the three styles' sums."""
-
-    maker_bps: float
-    taker_bps: float
-
-    def of(self, style: str) -> float:
-        """Return fee_in + fee_out of a style in bps."""
-        takers = STYLES.index(style)
-        return (2 - takers) * self.maker_bps + takers * self.taker_bps
-
-
-def fees_of(instrument: Instrument) -> Fees:
-    """Return the market's fees. Raises ``BadInputError`` when markets.toml has none (no evaluator guesses a fee)."""
-    if instrument.maker_fee_bps is None or instrument.taker_fee_bps is None:
-        raise BadInputError(
-            f"{instrument.market} has no fees: set maker_fee_bps and taker_fee_bps for it in markets.toml"
-        )
-    return Fees(float(instrument.maker_fee_bps), float(instrument.taker_fee_bps))
+def style_fee_bps(fees: Fees, style: str) -> float:
+    """Return fee_in + fee_out of a style in bps."""
+    takers = STYLES.index(style)
+    return (2 - takers) * fees.maker_bps + takers * fees.taker_bps
 
 
 @njit(cache=True)
@@ -161,7 +145,7 @@ def trade_cost_bps(costs: RowCosts, fees: Fees, style: str) -> tuple[Float, Floa
     METHODS' ``fees + spread + slippage_buy + slippage_sell``, and maker–maker has neither spread nor slippage. The
     maker–taker long leaves by selling, the short by buying.
     """
-    fee = fees.of(style)
+    fee = style_fee_bps(fees, style)
     half = costs.spread_bps[:, None] / 2.0
     if style == "maker_maker":
         flat = np.full(costs.buy_bps.shape, fee)
@@ -274,7 +258,7 @@ def summarise(costs: RowCosts, instrument: Instrument, config: CostConfig) -> di
             slippage.append({"side": side, "size_quote": size, **_spread(bps[:, j], config), "hours": by_hour})
     spread = costs.spread_bps
     return {
-        "fees_bps": {style: fees.of(style) for style in STYLES},
+        "fees_bps": {style: style_fee_bps(fees, style) for style in STYLES},
         "fees_as_of": instrument.fees_as_of,
         "median_mid_quote": float(np.median(costs.m2)) * float(instrument.tick) / 2.0 if costs.m2.size else None,
         "spread": {**_spread(spread, config), "hours": _by_hour(hours, spread, config)},

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_S
-from lob_pipeline.evaluation.costs import STYLES, Fees
+from lob_pipeline.evaluation.costs import STYLES, style_fee_bps
 from lob_pipeline.evaluation.outcomes import MARKOUT_HORIZONS, LabelOutcomes, summarise_labels
 from lob_pipeline.evaluation.significance import Estimate, block_mean, mean_block_ns
+from lob_pipeline.labels.spec import Fees
 
 Int = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -117,7 +118,7 @@ def feasibility(
     return {
         "rows": int(series.ts_ns.size),
         "valid_rows": int(series.valid.sum()),
-        "fees_bps": {style: fees.of(style) for style in STYLES},
+        "fees_bps": {style: style_fee_bps(fees, style) for style in STYLES},
         "half_spread_bps": half_spread,
         "slippage_bps": crossing.slippage_bps,
         "slippage_size_quote": crossing.size_quote,
@@ -140,7 +141,7 @@ def _horizon(
     size = np.abs(moves_bps(series, horizon_ns))
     known = ~np.isnan(size)
     move = block_mean(size, mean_block_ns(horizon_ns) / series.step_ns)
-    above = {s: float(np.mean(size[known] > fees.of(s))) if move.n else None for s in STYLES}
+    above = {s: float(np.mean(size[known] > style_fee_bps(fees, s))) if move.n else None for s in STYLES}
     windows = non_overlapping(known, horizon_ns // series.step_ns)
     adverse = None
     if labels is not None and name in MARKOUT_HORIZONS:
@@ -169,7 +170,7 @@ def _net(
 ) -> dict[str, float | None]:
     """Return the oracle's move less everything: None where a term is not known. A taker has no adverse selection."""
     crossings = STYLES.index(style)
-    terms = [fees.of(style)]
+    terms = [style_fee_bps(fees, style)]
     if style != "taker_taker":
         terms.append(adverse if adverse is not None else 0.0)
     if crossings:
@@ -187,8 +188,10 @@ def _sentence(name: str, move: Estimate, windows: int, above: float | None, fees
     if move.mean is None or above is None:
         return f"{where} there is no pair of valid rows: nothing can be said."
     if windows < MINIMUM_WINDOWS:
-        return f"{where} there are only {windows} windows that do not overlap: too few to say anything."
-    fee = fees.of("maker_maker")
+        return (
+            f"{where} the recording holds {windows} of the {MINIMUM_WINDOWS} separate windows that a statement needs."
+        )
+    fee = style_fee_bps(fees, "maker_maker")
     text = f"{where} the whole average move is {move.mean:.2f} bps, the maker–maker fee is {fee:g} bps: "
     if move.mean <= fee:
         return text + (
@@ -204,7 +207,7 @@ def spaced(horizon: str) -> str:
 
 
 def _verdict(entries: list[dict[str, Any]], fees: Fees) -> str:
-    fee = fees.of("maker_maker")
+    fee = style_fee_bps(fees, "maker_maker")
     known = [e for e in entries if e["enough"]]
     if not known:
         return (

@@ -17,16 +17,16 @@ import numpy.typing as npt
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.evaluation.significance import Estimate, block_mean, mean_block_ns
+from lob_pipeline.labels.spec import ALL_MODELS, FILL_KINDS, MARKOUT_NS, MODEL_NAME, MODEL_SUFFIX
 
 Int = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MODELS: tuple[tuple[str, str], ...] = (("optimistic", "_opt"), ("proportional", ""), ("pessimistic", "_pess"))
-MARKOUT_HORIZONS: tuple[str, ...] = ("100ms", "1s", "5s", "30s", "60s")
+MODELS: tuple[tuple[str, str], ...] = tuple((MODEL_NAME[m], MODEL_SUFFIX[m]) for m in reversed(ALL_MODELS))
+MARKOUT_HORIZONS: tuple[str, ...] = tuple(MARKOUT_NS)
 EXIT_HORIZON_NS = 30 * NS_PER_S
 FILL_AGE_EDGES_S: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-FILL_KINDS = {0: "not filled", 1: "traded through", 2: "queue traded away", 3: "crossed by a quote", 4: "rejected"}
 _LONGEST_STEP_NS = 60 * NS_PER_S
 
 LABEL_COLUMNS: tuple[str, ...] = (
@@ -40,7 +40,7 @@ LABEL_COLUMNS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class LabelOutcomes:
-    """Label rows in time order: ``columns`` hold ``LABEL_COLUMNS`` (nulls as NaN or false), all (n,).
+    """Label rows in time order: ``columns`` hold ``LABEL_COLUMNS`` (nulls as NaN, false or -1), all (n,).
 
     ``price_ticks`` (n,): the limit price of each order, needed to tell two fills of one instant apart.
     """

@@ -108,7 +108,7 @@ def test_two_levels_by_hand() -> None:
 
 
 def test_styles_sum_the_base_fees_of_market_facts() -> None:
-    assert [costs.fees_of(BTC).of(s) for s in costs.STYLES] == [4.0, 7.5, 11.0]
+    assert [costs.style_fee_bps(costs.fees_of(BTC), s) for s in costs.STYLES] == [4.0, 7.5, 11.0]
 
 
 def test_a_market_without_fees_stops_the_evaluator() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_S
-from lob_pipeline.evaluation.costs import Fees
 from lob_pipeline.evaluation.feasibility import Crossing, MidSeries, feasibility, moves_bps, non_overlapping
 from lob_pipeline.evaluation.outcomes import LABEL_COLUMNS, LabelOutcomes, bracket, summarise_labels
+from lob_pipeline.labels.spec import Fees
 
 FEES = Fees(2.0, 5.5)
 STEP = 100 * NS_PER_MS
