@@ -71,6 +71,16 @@ class Partition:
             for start in range(0, data.num_rows, rows):
                 yield {name: whole[name][start : start + rows] for name in names}
 
+    def tail(self, rows: int, columns: list[str] | None = None) -> Columns:
+        """Return the last ``rows`` rows (fewer where there are fewer), reading only the row groups that hold them."""
+        names = self._names(columns)
+        first, found = self._file.num_row_groups, 0
+        while first > 0 and found < rows:
+            first -= 1
+            found += self._file.metadata.row_group(first).num_rows
+        data = self._file.read_row_groups(list(range(first, self._file.num_row_groups)), columns=names)
+        return {n: v[max(0, found - rows) :] for n, v in to_numpy(self.table, data, names).items()}
+
     def strings(self, column: str) -> pa.StringArray:
         """Return a string column."""
         return self._file.read(columns=[column]).column(column).combine_chunks()
