@@ -142,9 +142,9 @@ def cost_curve(costs: dict[str, Any]) -> Figure:
 
 
 def cost_by_hour(costs: dict[str, Any]) -> Figure | None:
-    """Median one-way slippage by hour for each size (mean of both sides); None under two hours of data."""
+    """Median one-way slippage by hour for each size (mean of both sides); None under three hours of data."""
     hours = sorted({h["hour"] for e in costs["slippage"] for h in e["hours"]})
-    if len(hours) < 2:
+    if len(hours) < 3:
         return None
     sizes = sorted({e["size_quote"] for e in costs["slippage"]})
     grid: list[list[float | None]] = []

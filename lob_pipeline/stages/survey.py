@@ -74,6 +74,12 @@ class Survey:
     notes: list[str] = field(default_factory=list)
 
 
+def empty_survey(home: Home, market: Market, clock: str) -> Survey:
+    """Return a survey of no day: what is left when every book was refused."""
+    known = instrument_of(home, market)
+    return Survey(market, clock, known, [], Overview(known, parse_clock(clock).step_ns), CostAccumulator(known))
+
+
 def survey(
     home: Home,
     market: Market,
@@ -95,9 +101,8 @@ def survey(
         raise RefusedError(
             f"no book of {market} at {clock_id} is in the lake{span}: run `lob ingest {market} PATH`, then `lob run`"
         )
-    known = instrument_of(home, market)
-    step_ns = parse_clock(clock_id).step_ns
-    found = Survey(market, clock_id, known, days, Overview(known, step_ns), CostAccumulator(known))
+    found = empty_survey(home, market, clock_id)
+    found.days.extend(days)
     columns = list(dict.fromkeys((*COST_COLUMNS, *OVERVIEW_COLUMNS)))
     for i, day in enumerate(days):
         key = PartitionKey("book_snapshots", market, day, clock_id)
