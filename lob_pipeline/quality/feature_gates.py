@@ -19,7 +19,7 @@ from lob_pipeline.features.state import Int64s, new_state
 MINIMUM_WARM_ROWS = 100
 """Fewer warm rows than ten seconds of a 100 ms grid say nothing about a day: the partition is not judged."""
 
-SAMPLES_PER_CHUNK = 4
+SAMPLES_PER_CHUNK = 8
 
 
 class FeatureGates:
@@ -51,14 +51,18 @@ class FeatureGates:
         absent = np.isnan(features)
         book_valid = rows[:, ROW["valid"]] != 0
         self._judge_nan(rows, absent, valid, book_valid)
-        history = rows if self._before is None else np.concatenate([self._before, rows])
-        offset = len(history) - len(rows)
         for i in np.unique(np.linspace(0, len(rows) - 1, SAMPLES_PER_CHUNK).astype(int)).tolist():
-            self._judge_prefix(history[max(0, offset + i + 1 - self._memory) : offset + i + 1], features[i])
-        self._before = history[-self._memory :].copy()
+            self._judge_prefix(self._up_to(rows, i), features[i])
+        self._before = self._up_to(rows, len(rows) - 1).copy()
         self._rows += len(rows)
         self._book_valid += int(book_valid.sum())
         self._warm += int(valid.sum())
+
+    def _up_to(self, rows: Int64s, i: int) -> Int64s:
+        """Return the last rows that row ``i`` of a chunk may depend on, itself included."""
+        if i + 1 >= self._memory or self._before is None:
+            return rows[max(0, i + 1 - self._memory) : i + 1]
+        return np.concatenate([self._before, rows[: i + 1]])[-self._memory :]
 
     def _judge_nan(self, rows: Int64s, absent: Bools, valid: Bools, book_valid: Bools) -> None:
         wrong = (absent.any(axis=1) == valid) | (~absent.all(axis=1) & ~book_valid)

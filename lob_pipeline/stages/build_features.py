@@ -25,7 +25,7 @@ from lob_pipeline.quality.feature_gates import FeatureGates
 from lob_pipeline.quality.schemas import SchemaGate
 from lob_pipeline.stages.result import StageResult, stage_result
 
-CHUNK_ROWS = 1 << 15
+CHUNK_ROWS = 1 << 17
 
 
 def build_features(home: Home, market: Market, date: str, clock_id: str | None = None) -> StageResult:
