@@ -41,7 +41,7 @@ FEATURES_TABLE = Table(
 LINEAR_RELATIONS = (
     "ofi_l1_1s_lots = bid_adds_1s_lots − bid_removals_1s_lots − ask_adds_1s_lots + ask_removals_1s_lots",
     "where a book has no holes (ten adjacent ticks a side) slope_l10 repeats depth_l10: "
-    "Σ lots / 10 ticks, the same number in another unit",
+    "ln(1 + Σ lots / 10) and ln(1 + Σ lots) of the same sum",
 )
 
 
