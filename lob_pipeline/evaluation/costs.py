@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import LEVELS
 from lob_pipeline.core.units import NS_PER_DAY
 from lob_pipeline.labels.spec import Fees, fees_of

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.units import NS_PER_S
 
 Float = npt.NDArray[np.float64]
