@@ -1,0 +1,26 @@
+{# Values lie between low and high; either may be absent. Nulls are another test's. #}
+{% test inside(model, column_name, low=none, high=none) %}
+select {{ column_name }} from {{ model }}
+where false
+{%- if low is not none %} or {{ column_name }} < {{ low }}{% endif %}
+{%- if high is not none %} or {{ column_name }} > {{ high }}{% endif %}
+{% endtest %}
+
+{% test unique_together(model, columns) %}
+select {{ columns | join(', ') }} from {{ model }} group by all having count(*) > 1
+{% endtest %}
+
+{# Quantiles of one distribution do not fall as p rises (null: beyond the stored book). #}
+{% test ascending(model, columns) %}
+select {{ columns | join(', ') }} from {{ model }}
+where false
+{%- for k in range(1, columns | length) %} or {{ columns[k] }} < {{ columns[k - 1] }}{% endfor %}
+{% endtest %}
+
+{# At the same hour and side, the median cost of a larger order is not lower. #}
+{% test larger_orders_cost_more(model) %}
+select a.venue, a.symbol, a.date, a.hour, a.side, a.size_quote
+from {{ model }} as a
+join {{ model }} as b using (venue, symbol, clock, date, hour, side)
+where b.size_quote > a.size_quote and b.slippage_p50_bps < a.slippage_p50_bps - 1e-9
+{% endtest %}

@@ -1,0 +1,1 @@
+{{ usable('book_snapshots') }}

@@ -1,0 +1,48 @@
+"""What every table asset shares: its spec from the table's declaration, its policy, and its checks in the UI."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from lob_pipeline.checks import CHECKS, evaluations
+from lob_pipeline.core.tables import Table
+from lob_pipeline.partitions import parse_key
+from lob_pipeline.resources import Lake
+from lob_pipeline.stages.plan import recorded_outcomes
+
+
+def table_spec(table: Table, group: str, part: dg.PartitionsDefinition, deps: Sequence[str]) -> dg.AssetSpec:
+    """Return the spec of a table's asset: docs and column schema come from the declaration, edges are same-day."""
+    columns = [
+        dg.TableColumn(
+            c.name,
+            c.dtype,
+            description=c.doc or None,
+            constraints=dg.TableColumnConstraints(nullable=c.nullable),
+        )
+        for c in table.columns
+    ]
+    return dg.AssetSpec(
+        table.name,
+        group_name=group,
+        description=f"One row is {table.doc}.",
+        partitions_def=part,
+        deps=list(deps),
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        kinds={"parquet"},
+    )
+
+
+def table_checks(table: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
+    """Return the checks of a table for the UI. Executing them reads the manifests again; it judges nothing anew."""
+    asset = dg.AssetKey(table)
+    specs = [dg.AssetCheckSpec(name, asset=asset, partitions_def=part) for name in CHECKS[table]]
+
+    @dg.multi_asset_check(specs=specs, name=f"{table}_gates", can_subset=True)
+    def gates(context: dg.AssetCheckExecutionContext, lake: Lake):  # type: ignore[no-untyped-def]
+        for key in context.partition_keys:
+            for event in evaluations(asset, key, recorded_outcomes(lake.home(), table, *parse_key(key))):
+                context.log_event(event)
+        yield from ()
+
+    return gates

@@ -1,0 +1,48 @@
+"""The Dagster code location: ``build_defs`` assembles it, ``defs`` (over ``LOB_HOME``) is what workspace.yaml loads."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from lob_pipeline.assets.books import book_snapshots
+from lob_pipeline.assets.common import table_checks
+from lob_pipeline.assets.features import features
+from lob_pipeline.assets.labels import labels
+from lob_pipeline.assets.marts import dbt_marts, dbt_resource
+from lob_pipeline.assets.raw import raw_segments, raw_tables
+from lob_pipeline.jobs import make_jobs
+from lob_pipeline.lake.home import Home, find_home
+from lob_pipeline.partitions import make_partitions
+from lob_pipeline.resources import Lake, Stages, default_stages
+from lob_pipeline.schedules import nightly_data
+from lob_pipeline.sensors import on_failure
+from lob_pipeline.stages.layers import TABLES
+
+
+def build_defs(overrides: Stages | None = None, home: Home | None = None) -> dg.Definitions:
+    """Return the definitions over ``home`` (``LOB_HOME`` by default); ``overrides`` replaces the stage functions."""
+    home = home or find_home()
+    part = make_partitions(home)
+    return dg.Definitions(
+        assets=[
+            raw_segments(part),
+            raw_tables(part),
+            book_snapshots(part),
+            features(part),
+            labels(part),
+            dbt_marts(home),
+        ],
+        asset_checks=[table_checks(name, part) for name in TABLES],
+        jobs=make_jobs(),
+        schedules=[nightly_data],
+        sensors=[on_failure],
+        resources={"lake": Lake.of(home), "stages": overrides or default_stages(), "dbt": dbt_resource(home)},
+    )
+
+
+def __getattr__(name: str) -> dg.Definitions:
+    # ``defs`` is built when it is asked for: building it reads LOB_HOME and parses the dbt project, which a test
+    # location or `lob run --home` that imports ``build_defs`` must not do to the default home.
+    if name == "defs":
+        return build_defs()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""Jobs: what is launched by name. All run in one process: a step in another process would import everything anew."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from lob_pipeline.stages.layers import LAYERS, TABLES
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+
+
+def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return ``nightly`` and ``backfill_market`` (every data layer), one job a layer, and ``dbt_marts``."""
+    tables = dg.AssetSelection.assets(*TABLES).without_checks()
+    layers = [
+        dg.define_asset_job(
+            f"build_{layer.name}",
+            dg.AssetSelection.assets(*layer.tables).without_checks(),
+            description=f"One layer over a range of days: what `lob run` executes for {layer.name}.",
+            executor_def=dg.in_process_executor,
+        )
+        for layer in LAYERS
+    ]
+    return [
+        dg.define_asset_job(
+            "nightly",
+            tables,
+            description="Every data layer of one market and day.",
+            executor_def=dg.in_process_executor,
+        ),
+        dg.define_asset_job(
+            "backfill_market",
+            tables,
+            description="Every data layer of one market, one day a run; for long ranges backfill layer by layer.",
+            executor_def=dg.in_process_executor,
+        ),
+        *layers,
+        dg.define_asset_job(
+            "dbt_marts",
+            dg.AssetSelection.groups("marts"),
+            description="The dbt project over the whole lake, usable partitions only.",
+            executor_def=dg.in_process_executor,
+        ),
+    ]

@@ -1,0 +1,101 @@
+"""What assets are given: the lake's home and the stage functions that they call."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.lake.home import Home, find_home
+from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, RAW
+
+if TYPE_CHECKING:
+    from lob_pipeline.quality.expectations import DriftReport
+    from lob_pipeline.stages.result import StageResult
+
+Build = Callable[[Home, Market, str], "StageResult | Sequence[StageResult]"]
+
+
+class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where the lake is. ``root`` is absolute; ``given`` when the user named it (``--home``, ``LOB_HOME``)."""
+
+    root: str
+    given: bool
+
+    @classmethod
+    def of(cls, home: Home) -> Lake:
+        """Return the resource of a home."""
+        return cls(root=str(home.root), given=home.given)
+
+    def home(self) -> Home:
+        """Return the home."""
+        return Home(Path(self.root), self.given)
+
+
+def _late(target: str) -> Callable[..., Any]:
+    """Return a function that imports ``module:name`` when it is called: kernels pull in numba, drift pandas."""
+    module, _, name = target.partition(":")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The functions that build one partition: ``(home, market, date)``. A test location replaces one of them."""
+
+    build_events: Build
+    build_books: Build
+    build_features: Build
+    build_labels: Build
+    judge_drift: Callable[[Home, Market, str], DriftReport]
+
+
+def default_stages() -> Stages:
+    """Return the functions of ``lob_pipeline.stages``."""
+    return Stages(
+        build_events=_late(RAW.function),
+        build_books=_late(BOOKS.function),
+        build_features=_late(FEATURES.function),
+        build_labels=_late(LABELS.function),
+        judge_drift=_late("lob_pipeline.stages.drift:drift"),
+    )
+
+
+def instance_home(home: Home) -> Path:
+    """Return the Dagster instance's folder: ``HOME/.dagster`` when the user named a home, else the project's."""
+    return (home.root if home.given else find_project()) / ".dagster"
+
+
+def find_project() -> Path:
+    """Return the project's root: where ``workspace.yaml``, ``dagster.yaml`` and ``dbt_features/`` lie."""
+    return Path(__file__).resolve().parents[1]
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """Return the Dagster instance of a home, made from the committed ``dagster.yaml`` where it does not exist yet."""
+    folder = prepare_instance(home)
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def prepare_instance(home: Home) -> Path:
+    """Make the instance's folder with the committed ``dagster.yaml`` and return it."""
+    folder = instance_home(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    committed = (find_project() / "dagster.yaml").read_bytes()
+    target = folder / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != committed:
+        target.write_bytes(committed)
+    return folder
+
+
+def default_home() -> Home:
+    """Return the home of the environment: what a code location works on."""
+    return find_home(None)
