@@ -1,0 +1,136 @@
+"""What a simulated market is made of: the run (seed, days, minutes) and the flow (who trades how, how often)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.instrument import Instrument, parse_market
+from lob_pipeline.core.markets import instrument
+from lob_pipeline.core.units import parse_date, shift_date
+
+MINUTES_PER_DAY = 1440
+BOOK_DEPTHS = (200, 500)
+
+
+class FlowParams(NamedTuple):
+    """The agents. Rates are per second at activity 1, distances in ticks, sizes in lots; every field is a float64.
+
+    ``touch``: limit orders that join the best queue; ``deep``: those behind it; ``improve``: those that narrow a wide
+    spread; ``noise``: market orders that know nothing; ``value``: jumps of the latent value that the quick agents
+    follow (stale quotes are pulled, or hit by arbitrage, until the touch is back around it).
+    """
+
+    touch_rate: float = 16.0
+    touch_reference_lots: float = 4000.0
+    mood_rate: float = 0.5
+    mood_strength: float = 0.8
+    deep_rate: float = 26.0
+    deep_near_share: float = 0.35
+    deep_near_ticks: float = 12.0
+    deep_far_ticks: float = 300.0
+    deep_remote_share: float = 0.15
+    deep_remote_ticks: float = 1500.0
+    improve_rate: float = 120.0
+    fast_cancel_rate: float = 0.4
+    slow_cancel_rate: float = 0.025
+    small_order_share: float = 0.55
+    small_order_lots: float = 20.0
+    large_order_lots: float = 150.0
+    large_order_log_sigma: float = 1.3
+    noise_rate: float = 0.2
+    noise_decay: float = 1.2
+    noise_same_side: float = 0.7
+    noise_other_side: float = 0.15
+    noise_lots: float = 15.0
+    noise_log_sigma: float = 2.0
+    noise_imbalance: float = 1.0
+    impact_ticks: float = 0.6
+    value_rate: float = 0.06
+    value_decay: float = 0.5
+    value_excitation: float = 0.2
+    value_small_share: float = 0.65
+    value_small_ticks: float = 4.0
+    value_large_ticks: float = 70.0
+    value_cap_ticks: float = 300.0
+    value_imbalance: float = 2.5
+    stale_ticks: float = 0.5
+    pull_rate: float = 45.0
+    arbitrage_rate: float = 16.0
+    maker_rate: float = 1.5
+    maker_urgent_rate: float = 25.0
+    maker_lots: float = 645.0
+    maker_inventory_lots: float = 20000.0
+    regime_seconds: float = 900.0
+    regime_sigma: float = 0.4
+    burst_rate: float = 1.0 / 1500.0
+    burst_value_heat: float = 4.0
+    burst_noise_heat: float = 3.0
+
+
+@dataclass(frozen=True)
+class SimConfig:
+    """One run of the simulator.
+
+    ``minutes``: how long each UTC day is active; the session ends at midnight, where the archive's closing snapshot
+    stands (480: 16:00 to 24:00). 1440 is the whole day, and then the days form one unbroken market; shorter sessions
+    are independent of each other, so a day generated alone equals the same day of a longer run.
+    ``edge_bps``: planted predictable component; only 0, a market without one, can be made so far.
+    ``depth``: levels a side that the archive shows. ``message_ms``: time between book messages.
+    ``opening_price_quote``: about where a session opens (each day draws within about 1 % of it).
+    Raises ``BadInputError`` for values that cannot be simulated.
+    """
+
+    seed: int = 1
+    days: int = 3
+    first_day: str = "2026-01-05"
+    minutes: int = 480
+    edge_bps: float = 0.0
+    market: str = "sim.BTCUSDT"
+    depth: int = 200
+    message_ms: int = 100
+    opening_price_quote: int = 60_000
+    warm_up_s: int = 120
+    flow: FlowParams = field(default_factory=FlowParams)
+
+    def __post_init__(self) -> None:
+        parse_date(self.first_day)
+        if self.edge_bps != 0:
+            raise BadInputError(
+                f"--edge-bps {self.edge_bps:g}: planting an edge is not available yet; use 0, a market without an edge"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise BadInputError(f"--seed {self.seed}: expected a whole number from 0 to 2^63 - 1")
+        if not 1 <= self.minutes <= MINUTES_PER_DAY:
+            raise BadInputError(
+                f"--minutes {self.minutes}: expected 1 to {MINUTES_PER_DAY}, the active minutes of a day"
+            )
+        if not 1 <= self.days <= 366:
+            raise BadInputError(f"--days {self.days}: expected 1 to 366")
+        if self.depth not in BOOK_DEPTHS:
+            raise BadInputError(f"--depth {self.depth}: expected one of {BOOK_DEPTHS}, the archive's depths")
+        if not 10 <= self.message_ms <= 1000 or 60_000 % self.message_ms:
+            raise BadInputError(f"--message-ms {self.message_ms}: expected 10 to 1000 and a divisor of a minute")
+        if any(not value >= 0 for value in self.flow):
+            raise BadInputError("the flow parameters must be numbers of at least 0")
+        if parse_market(self.market).venue != "sim":
+            raise BadInputError(
+                f"market {self.market!r} is not simulated: expected sim.SYMBOL, for example sim.BTCUSDT"
+            )
+        self.instrument  # noqa: B018 - an unknown symbol is refused here, not after minutes of work
+
+    @property
+    def instrument(self) -> Instrument:
+        """Return the simulated instrument (tick, lot)."""
+        return instrument(parse_market(self.market))
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the days join without a pause: then a day continues the book of the one before."""
+        return self.minutes == MINUTES_PER_DAY
+
+    @property
+    def dates(self) -> list[str]:
+        """Return the days to generate, ascending, as ``YYYY-MM-DD``."""
+        return [shift_date(self.first_day, i) for i in range(self.days)]

@@ -1,0 +1,105 @@
+"""The event loop of a session: agents act at random times, the venue publishes on its clock."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lob_pipeline.core.jit import njit
+from lob_pipeline.sim.agents import act, deep_order, remote_order
+from lob_pipeline.sim.config import FlowParams
+from lob_pipeline.sim.engine import LIMIT, recentre, submit
+from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
+from lob_pipeline.sim.publish import Messages, View, publish
+from lob_pipeline.sim.rng import below, exponential, uniform
+from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, WINDOW, MatchingState, Tape
+
+NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US = 0, 1, 2, 3, 4  # places in Session.clock
+_SECOND = 1_000_000
+_OPENING_ORDERS = 900
+LATEST_MS = 4  # messages are built up to this long after the engine time they show
+
+
+class Session(NamedTuple):
+    """Everything a running market is made of. Copyable and serialisable: arrays only."""
+
+    engine: MatchingState
+    agents: Agents
+    shown: View
+    clock: npt.NDArray[np.int64]
+
+
+@njit(cache=True)
+def open_book(session: Session, tape: Tape, params: FlowParams, price: int) -> None:
+    """Fill an empty engine with a first book around ``price``; a warm-up makes it a typical one."""
+    engine, agents, now = session.engine, session.agents, session.clock[NOW_US]
+    for side in range(2):
+        start = price if side == BID_SIDE else price + 1
+        submit(engine, tape, now, side, start, 2000, QUICK, LIMIT)
+    for _ in range(_OPENING_ORDERS):
+        deep_order(engine, tape, agents, params, now)
+
+
+@njit(cache=True)
+def schedule(session: Session, from_us: int) -> None:
+    """Set the next publication: 1 to 5 ms after the first multiple of the step behind ``from_us``."""
+    clock = session.clock
+    jitter_ms = 1 + below(session.agents.rng, 5)
+    clock[PUBLISH_US] = (from_us // clock[STEP_US] + 1) * clock[STEP_US] + jitter_ms * 1000
+
+
+@njit(cache=True)
+def publish_now(session: Session, out: Messages, cts_ms: int) -> None:
+    """Publish what changed as a delta of engine time ``cts_ms``; silent when nothing did."""
+    clock = session.clock
+    ts_ms = cts_ms + 1 + below(session.agents.rng, LATEST_MS)
+    if publish(session.engine, session.shown, out, cts_ms, ts_ms, clock[UPDATE_ID], False):
+        clock[UPDATE_ID] += 1
+
+
+@njit(cache=True)
+def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_us: int) -> bool:
+    """Run the market until ``until_us``; publish what falls due before it.
+
+    Returns False early when the tape or the messages are nearly full: hand them on, empty them, call again.
+    """
+    engine, agents, clock = session.engine, session.agents, session.clock
+    intensity = np.empty(KINDS)
+    depth = session.shown.price.shape[2]
+    while True:
+        full = out.n[0] + 1 >= out.cts_ms.size or out.n[1] + 4 * depth > out.row_lots.size
+        if full or tape.n[0] + CAPACITY > tape.lots.size:
+            return False
+        total = rates(engine, agents, params, intensity)
+        wait = exponential(agents.rng) / total
+        event_us = clock[NOW_US] + 1 + np.int64(wait * 1e6)
+        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US])
+        next_us = min(event_us, due_us)
+        decay(agents, params, (next_us - clock[NOW_US]) * 1e-6)
+        clock[NOW_US] = next_us
+        if event_us < due_us:
+            mark = uniform(agents.rng) * total
+            kind = 0
+            while kind < KINDS - 1 and mark >= intensity[kind]:
+                mark -= intensity[kind]
+                kind += 1
+            act(engine, tape, agents, params, kind, next_us)
+            continue
+        # an event drawn beyond the due time is drawn again: waiting times have no memory
+        if next_us == until_us:
+            return True
+        if next_us == clock[SECOND_US]:
+            each_second(agents, params, next_us)
+            for side in range(2):  # a side that shows fewer levels than the venue publishes draws patient orders
+                shown = session.shown.n[0, side]
+                for _ in range(shown, depth if shown else 0):
+                    remote_order(engine, tape, agents, params, side, next_us)
+            middle = engine.best[BID_SIDE]
+            if abs(middle - engine.scalars[ANCHOR]) > WINDOW // 8:
+                recentre(engine, middle)
+            clock[SECOND_US] += _SECOND
+        else:
+            publish_now(session, out, next_us // 1000)
+            schedule(session, next_us)
