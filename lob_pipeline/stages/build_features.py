@@ -38,12 +38,12 @@ def build_features(home: Home, market: Market, date: str, clock_id: str | None =
     instrument = partition_instrument(home, market, date)
     clock = parse_clock(clock_id or instrument.clock)
     book_key = PartitionKey("book_snapshots", market, date, clock.id)
-    before_key = PartitionKey("book_snapshots", market, shift_date(date, -1), clock.id)
+    day_before = shift_date(date, -1)
     key = PartitionKey("features", market, date, clock.id)
     gates, schema = FeatureGates(clock, instrument), SchemaGate(FEATURES_TABLE)
     with open_partition(home, book_key, BOOK_SNAPSHOTS) as book, PartitionWriter(home, key, FEATURES_TABLE) as writer:
         state = new_state(clock, instrument)
-        before, tail = _tail(home, before_key, clock)
+        before, tail = day_before_rows(home, market, day_before, clock)
         if len(tail):
             run_batch(state, tail)
             gates.warm(tail)
@@ -57,7 +57,7 @@ def build_features(home: Home, market: Market, date: str, clock_id: str | None =
             code_fingerprint=code_fingerprint("features", instrument),
             inputs={
                 f"book_snapshots/{date}": book.manifest.content_sha256,
-                f"book_snapshots/{before_key.date}": before,
+                f"book_snapshots/{day_before}": before,
             },
             outcomes=[schema.outcome(minimum=1), *gates.outcomes()],
             extra={
@@ -78,8 +78,12 @@ def feature_columns(rows: Int64s, features: Float32s, valid: Bools) -> Columns:
     return columns
 
 
-def _tail(home: Home, key: PartitionKey, clock: Clock) -> tuple[str, Int64s]:
-    """Return the content hash of the day before (``absent`` where it is not usable) and its last rows."""
+def day_before_rows(home: Home, market: Market, date: str, clock: Clock) -> tuple[str, Int64s]:
+    """Return the content hash of the books of ``date`` and their last rows, as many as warm every window.
+
+    ``absent`` and no rows where those books are not usable.
+    """
+    key = PartitionKey("book_snapshots", market, date, clock.id)
     if content_or_absent(home, key) == ABSENT:
         return ABSENT, np.empty((0, len(BOOK_SNAPSHOTS.columns)), dtype=np.int64)
     with open_partition(home, key, BOOK_SNAPSHOTS) as partition:

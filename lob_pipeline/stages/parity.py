@@ -1,0 +1,163 @@
+"""``lob parity``: a day's features as batch computes them, as the live process does, and across stops, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lob_pipeline.book.advance import Events
+from lob_pipeline.book.replay import COLUMNS, whole_messages
+from lob_pipeline.core.clock import Clock, parse_clock
+from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.instrument import Instrument, Market
+from lob_pipeline.core.tables import BOOK_SNAPSHOTS, L2_EVENTS, ROW
+from lob_pipeline.core.units import format_ns, shift_date
+from lob_pipeline.features.batch import Bools, Float32s, rows_of_columns, run_batch
+from lob_pipeline.features.registry import BUILT, N_BUILT
+from lob_pipeline.features.state import FeatureState, Int64s, copy_state, new_state
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.instruments import partition_instrument
+from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import Partition, open_partition
+from lob_pipeline.live.engine import LiveEngine
+from lob_pipeline.stages.build_features import day_before_rows
+
+CHUNK_ROWS = 1 << 16
+EVENT_ROWS = 1 << 18
+STOPS = 10
+"""Stops of the third way, spread evenly over the day's level rows, besides one after each of the first messages."""
+_EARLY_STOPS = 3
+
+Computed = tuple[Int64s, Float32s, Bools]
+
+
+def parity(home: Home, market: Market, date: str, clock_id: str | None = None) -> dict[str, Any]:
+    """Compute a day's features three ways and compare every value of every row, warm or not.
+
+    *Batch*: the stored ``book_snapshots`` through the batch kernel. *Live*: ``l2_events`` through the live engine, one
+    message at a time. *Resume*: the same, with the engine saved, thrown away and restored at several messages. All
+    three start warmed on the day before, where it is usable. Needs no published features.
+
+    Returns market, date, clock, ``rows``, ``warm_rows``, ``values`` (feature values compared each way), ``messages``,
+    ``stops``. Raises ``RefusedError`` on the first difference, naming row and column, when no row was compared, and
+    when events or books are absent or refused.
+    """
+    instrument = partition_instrument(home, market, date)
+    clock = parse_clock(clock_id or instrument.clock)
+    events_key = PartitionKey("l2_events", market, date)
+    book_key = PartitionKey("book_snapshots", market, date, clock.id)
+    with (
+        open_partition(home, events_key, L2_EVENTS) as events,
+        open_partition(home, book_key, BOOK_SNAPSHOTS) as book,
+    ):
+        state = new_state(clock, instrument)
+        _, tail = day_before_rows(home, market, shift_date(date, -1), clock)
+        run_batch(state, tail)
+        live = _EngineRun(events, instrument, clock, date, copy_state(state), stops=0)
+        compared = _compare("live", _batch(book, copy_state(state)), iter(live))
+        resume = _EngineRun(events, instrument, clock, date, copy_state(state), stops=STOPS)
+        _compare("resume", _batch(book, state), iter(resume))
+    rows, warm = compared
+    if rows == 0:
+        raise RefusedError(f"parity of {market} on {date}: no row was compared, the day's book has none")
+    return {
+        "market": str(market),
+        "date": date,
+        "clock": clock.id,
+        "rows": rows,
+        "warm_rows": warm,
+        "values": rows * N_BUILT,
+        "messages": live.messages,
+        "stops": resume.stopped,
+    }
+
+
+def _batch(book: Partition, state: FeatureState) -> Iterator[Computed]:
+    for columns in book.chunks(CHUNK_ROWS):
+        rows = rows_of_columns(columns)
+        yield rows, *run_batch(state, rows)
+
+
+class _EngineRun:
+    """One pass of a day's events through the live engine; iterating yields what it emitted, message by message."""
+
+    def __init__(
+        self,
+        events: Partition,
+        instrument: Instrument,
+        clock: Clock,
+        date: str,
+        state: FeatureState,
+        stops: int,
+    ) -> None:
+        self._events, self._instrument, self._clock, self._date = events, instrument, clock, date
+        self._engine = LiveEngine(instrument, clock, date, state)
+        self._every = max(1, events.rows // (stops + 1)) if stops else 0
+        self.messages = self.stopped = 0
+
+    def __iter__(self) -> Iterator[Computed]:
+        seen = 0
+        for events, starts in whole_messages(self._events.chunks(EVENT_ROWS, [*COLUMNS, "first_in_message"])):
+            for first, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+                closed = self._engine.push_events(_message(events, first, end))
+                self.messages += 1
+                if len(closed[0]):
+                    yield closed
+                passed = seen // self._every != (seen + end - first) // self._every if self._every else False
+                seen += end - first
+                if passed or (self._every and self.messages <= _EARLY_STOPS):
+                    self._stop_and_resume()
+
+    def _stop_and_resume(self) -> None:
+        saved = self._engine.to_bytes()
+        self._engine = LiveEngine.from_bytes(saved, self._instrument, self._clock, self._date)
+        self.stopped += 1
+
+
+def _message(events: Events, first: int, end: int) -> Events:
+    return Events._make(column[first:end] for column in events)
+
+
+def _compare(way: str, batch: Iterator[Computed], other: Iterator[Computed]) -> tuple[int, int]:
+    """Walk two computations of one day side by side; return rows compared and warm rows among them."""
+    done = warm = 0
+    left: Computed | None = None
+    for rows, features, valid in batch:
+        at = 0
+        while at < len(rows):
+            if left is None:
+                left = next(other, None)
+                if left is None:
+                    raise RefusedError(f"{way} has {done + at} rows, batch goes on at {_instant(rows[at])}")
+            n = min(len(rows) - at, len(left[0]))
+            ours = (rows[at : at + n], features[at : at + n], valid[at : at + n])
+            _refuse_difference(way, done + at, ours, left)
+            left = (left[0][n:], left[1][n:], left[2][n:]) if n < len(left[0]) else None
+            at += n
+        done += len(rows)
+        warm += int(valid.sum())
+    left = left or next(other, None)
+    if left is not None:
+        raise RefusedError(f"{way} goes on at {_instant(left[0][0])}, batch has {done} rows")
+    return done, warm
+
+
+def _refuse_difference(way: str, first_row: int, batch: Computed, other: Computed) -> None:
+    """Raise for the first row and column that are not the same bits; ``other`` may be longer than ``batch``."""
+    n = len(batch[0])
+    names = (BOOK_SNAPSHOTS.names, tuple(f.name for f in BUILT), ("valid",))
+    for ours, theirs, columns in zip(batch, other, names, strict=True):
+        a, b = ours.reshape(n, -1), theirs[:n].reshape(n, -1)
+        differs = a.view(np.uint32) != b.view(np.uint32) if a.dtype == np.float32 else a != b
+        if differs.any():
+            i, j = (int(x) for x in np.argwhere(differs)[0])
+            raise RefusedError(
+                f"batch and {way} differ at row {first_row + i} ({_instant(batch[0][i])}), column {columns[j]}: "
+                f"batch {a[i, j]!r}, {way} {b[i, j]!r}"
+            )
+
+
+def _instant(row: Int64s) -> str:
+    return format_ns(int(row[ROW["ts_ns"]]))
