@@ -33,10 +33,12 @@ class StageCode:
 
 
 _CORE = ("core/units.py", "core/columns.py")
+# The book that a day of events opens with is carried by these.
+_BOOK_KERNEL = ("book/bits.py", "book/kernel*.py", "book/ladder.py", "book/sequence.py", "book/state.py")
 
 STAGES: dict[str, StageCode] = {
     "events": StageCode(
-        (*_CORE, "venues/**/*.py", "book/state.py", "book/kernel*.py", "book/sequence.py", "stages/ingest*.py"),
+        (*_CORE, "venues/**/*.py", *_BOOK_KERNEL, "stages/ingest*.py"),
         ("l2_events", "trades", "quotes"),
         ("tick", "lot", "sequence", "round_off_grid_lots"),
     ),

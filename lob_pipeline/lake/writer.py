@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -58,7 +59,7 @@ class PartitionWriter:
         self._coverage: tuple[int, int] | None = None
         self._time = next((c.name for c in table.columns if c.name in TIME_COLUMNS), None)
         self._writer: pq.ParquetWriter | None = None
-        self._committed = False
+        self._manifest: Manifest | None = None
 
     def __enter__(self) -> PartitionWriter:
         self._lock.__enter__()
@@ -150,7 +151,13 @@ class PartitionWriter:
             first, last = self._coverage or (low, high)
             self._coverage = (min(first, low), max(last, high))
 
-    def commit(
+    @property
+    def content_sha256(self) -> str:
+        """Return the content hash of the rows written so far."""
+        self.flush()
+        return self._hash.hexdigest()
+
+    def seal(
         self,
         *,
         code_fingerprint: str,
@@ -159,13 +166,12 @@ class PartitionWriter:
         certificate: dict[str, Any] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> Manifest:
-        """Publish the rows with their manifest; when it is not usable, quarantine them and the standing partition.
+        """Finish the staged file: rows, manifest, fsync. The lake is not touched; ``publish`` does that.
 
-        Durable on return (file and folders fsynced). Raises ``LobError`` when storage fails: then nothing changed.
+        Raises ``LobError`` when storage fails.
         """
-        if self._writer is None or self._committed:
-            raise ValueError(f"{self.key}: commit outside the writer's context, or twice")
-        self.flush()
+        if self._writer is None or self._manifest is not None:
+            raise ValueError(f"{self.key}: sealed outside the writer's context, or twice")
         manifest = Manifest(
             schema_version=self.table.version,
             table=self.table.name,
@@ -173,8 +179,8 @@ class PartitionWriter:
             date=self.key.date,
             clock=self.key.clock,
             rows=self.rows,
+            content_sha256=self.content_sha256,
             coverage=self._coverage,
-            content_sha256=self._hash.hexdigest(),
             code_fingerprint=code_fingerprint,
             inputs=dict(inputs),
             outcomes=tuple(outcomes),
@@ -186,18 +192,43 @@ class PartitionWriter:
             self._writer.close()
             with self._staged.open("rb") as handle:
                 os.fsync(handle.fileno())
-        if manifest.usable:
+        self._manifest = manifest
+        return manifest
+
+    def publish(self) -> Path:
+        """Move the sealed file into the lake; when it is not usable, into quarantine with the standing partition.
+
+        Durable on return. Returns where the file went.
+        """
+        if self._manifest is None:
+            raise ValueError(f"{self.key}: published before it was sealed")
+        if self._manifest.usable:
             replace_into(self._staged, self.path)
         else:
-            self.path = quarantine(self.home, self.key, self._staged, manifest)
-        self._committed = True
+            self.path = quarantine(self.home, self.key, self._staged, self._manifest)
+        return self.path
+
+    def commit(
+        self,
+        *,
+        code_fingerprint: str,
+        inputs: dict[str, str],
+        outcomes: list[CheckOutcome],
+        certificate: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Manifest:
+        """Seal and publish at once: what a stage of one partition does. ``path`` says where the file went."""
+        manifest = self.seal(
+            code_fingerprint=code_fingerprint, inputs=inputs, outcomes=outcomes, certificate=certificate, extra=extra
+        )
+        self.publish()
         return manifest
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._writer is not None and not self._committed:
+            if self._writer is not None and self._manifest is None:
                 _abandon(self._writer)
             self._staged.unlink(missing_ok=True)
         finally:
