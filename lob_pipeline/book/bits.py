@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
+
+from lob_pipeline.core.jit import njit
 
 Int = int | np.int64
 """A whole number as Python or compiled code passes it."""

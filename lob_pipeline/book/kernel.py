@@ -9,9 +9,9 @@ read again after a message only when it touched them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from lob_pipeline.book.bits import bit, from_bit, lowest_bit
+from lob_pipeline.book.bits import Int, bit
+from lob_pipeline.book.ladder import best_levels, best_price, book_levels, collect, lots_at, next_page
 from lob_pipeline.book.state import (
     DIRTY,
     FIRST_PAGE,
@@ -28,26 +28,22 @@ from lob_pipeline.book.state import (
     TOP,
     WORDS,
     BookState,
-    Int,
     Int8Array,
     Int64Array,
 )
+from lob_pipeline.core.jit import njit
 
-
-@njit(cache=True)
-def next_page(book: BookState, s: Int, page: Int) -> Int:
-    """Return the first page >= ``page`` of side ``s`` that holds a level, or the number of pages of the range."""
-    n_pages = book.meta[N_PAGES]
-    if page >= n_pages:
-        return n_pages
-    w = n_pages + (page >> 6)
-    word = book.slots[s, w] & from_bit(page & 63)
-    while word == 0:
-        w += 1
-        if w == book.slots.shape[1]:
-            return n_pages
-        word = book.slots[s, w]
-    return ((w - n_pages) << 6) + lowest_bit(word)
+__all__ = [
+    "apply_delta",
+    "best_levels",
+    "best_price",
+    "book_levels",
+    "clear",
+    "lots_at",
+    "refresh",
+    "replace_book",
+    "set_levels",
+]
 
 
 @njit(cache=True)
@@ -118,31 +114,6 @@ def set_levels(book: BookState, side: Int8Array, price: Int64Array, size: Int64A
 
 
 @njit(cache=True)
-def collect(book: BookState, s: Int, n: Int, keys: Int64Array, lots: Int64Array) -> Int:
-    """Write the ``n`` best levels of side ``s`` into ``keys`` and ``lots``, best first; return how many there are."""
-    pages, slots, last = book.pages, book.slots, book.meta[N_PAGES]
-    found = 0
-    page = book.meta[FIRST_PAGE + s]
-    while page < last and found < n:
-        slot = slots[s, page]
-        filled = pages[slot, SUMMARY]
-        while filled != 0:
-            w = lowest_bit(filled)
-            filled &= filled - 1
-            word = pages[slot, WORDS + w]
-            while word != 0:
-                tick = (w << 6) + lowest_bit(word)
-                word &= word - 1
-                keys[found] = (page << PAGE_BITS) + tick
-                lots[found] = pages[slot, tick]
-                found += 1
-                if found == n:
-                    return found
-        page = next_page(book, s, page + 1)
-    return found
-
-
-@njit(cache=True)
 def refresh(book: BookState) -> None:
     """Read the ten best levels again on the sides whose top a message touched."""
     top, meta = book.top, book.meta
@@ -191,43 +162,3 @@ def replace_book(book: BookState, side: Int8Array, price: Int64Array, size: Int6
     for i in range(len(old_price)):
         same += lots_at(book, 0 if old_side[i] > 0 else 1, old_price[i]) == old_size[i]
     return same != len(old_price)
-
-
-@njit(cache=True)
-def book_levels(book: BookState) -> tuple[Int8Array, Int64Array, Int64Array]:
-    """Return every level as (side ±1, price_ticks, size_lots): bids best first, then asks best first."""
-    n_bid, n_ask = book.meta[LEVELS], book.meta[LEVELS + 1]
-    side = np.ones(n_bid + n_ask, np.int8)
-    side[n_bid:] = -1
-    price = np.empty(n_bid + n_ask, np.int64)
-    size = np.empty(n_bid + n_ask, np.int64)
-    collect(book, 0, n_bid, price[:n_bid], size[:n_bid])
-    collect(book, 1, n_ask, price[n_bid:], size[n_bid:])
-    price[:n_bid] ^= book.meta[FLIP]
-    return side, price, size
-
-
-@njit(cache=True)
-def lots_at(book: BookState, s: Int, price: Int) -> Int:
-    """Return the lots at ``price`` on side ``s`` (0 bid, 1 ask), 0 where there is no level or no such price."""
-    if price < 0 or price > book.meta[FLIP]:
-        return np.int64(0)
-    key = price ^ book.meta[FLIP + s]
-    slot = book.slots[s, key >> PAGE_BITS]
-    return np.int64(0) if slot < 0 else book.pages[slot, key & (PAGE_TICKS - 1)]
-
-
-@njit(cache=True)
-def best_price(book: BookState, s: Int) -> Int:
-    """Return the best price of side ``s`` (0 bid, 1 ask) in ticks, -1 where the side is empty."""
-    key = book.top[s, 0, 0]
-    return np.int64(-1) if key == NO_KEY else key ^ book.meta[FLIP + s]
-
-
-@njit(cache=True)
-def best_levels(book: BookState, s: Int, n: Int, prices: Int64Array, lots: Int64Array) -> Int:
-    """Write prices (ticks) and sizes (lots) of the ``n`` best levels of side ``s``, best first; return their number."""
-    found = collect(book, s, n, prices, lots)
-    for k in range(found):
-        prices[k] ^= book.meta[FLIP + s]
-    return found

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.book.bits import Int
 from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.jit import njit
 
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
