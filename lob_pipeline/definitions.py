@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from lob_pipeline.assets.books import book_snapshots
 from lob_pipeline.assets.common import table_checks
-from lob_pipeline.assets.features import features
-from lob_pipeline.assets.labels import labels
 from lob_pipeline.assets.marts import dbt_marts, dbt_resource
-from lob_pipeline.assets.raw import raw_segments, raw_tables
+from lob_pipeline.assets.raw import raw_segments
+from lob_pipeline.assets.tables import table_assets
 from lob_pipeline.jobs import make_jobs
 from lob_pipeline.lake.home import Home, find_home
 from lob_pipeline.partitions import make_partitions
@@ -24,14 +22,7 @@ def build_defs(overrides: Stages | None = None, home: Home | None = None) -> dg.
     home = home or find_home()
     part = make_partitions(home)
     return dg.Definitions(
-        assets=[
-            raw_segments(part),
-            raw_tables(part),
-            book_snapshots(part),
-            features(part),
-            labels(part),
-            dbt_marts(home),
-        ],
+        assets=[raw_segments(part), *table_assets(part).values(), dbt_marts(home)],
         asset_checks=[table_checks(name, part) for name in TABLES],
         jobs=make_jobs(),
         schedules=[nightly_data],

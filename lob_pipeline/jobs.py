@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from lob_pipeline.stages.layers import LAYERS, TABLES
+from lob_pipeline.stages.layers import LAYERS, TABLES, Layer
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
@@ -12,15 +12,6 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     """Return ``nightly`` and ``backfill_market`` (every data layer), one job a layer, and ``dbt_marts``."""
     tables = dg.AssetSelection.assets(*TABLES).without_checks()
-    layers = [
-        dg.define_asset_job(
-            f"build_{layer.name}",
-            dg.AssetSelection.assets(*layer.tables).without_checks(),
-            description=f"One layer over a range of days: what `lob run` executes for {layer.name}.",
-            executor_def=dg.in_process_executor,
-        )
-        for layer in LAYERS
-    ]
     return [
         dg.define_asset_job(
             "nightly",
@@ -34,11 +25,26 @@ def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             description="Every data layer of one market, one day a run; for long ranges backfill layer by layer.",
             executor_def=dg.in_process_executor,
         ),
-        *layers,
-        dg.define_asset_job(
-            "dbt_marts",
-            dg.AssetSelection.groups("marts"),
-            description="The dbt project over the whole lake, usable partitions only.",
-            executor_def=dg.in_process_executor,
-        ),
+        *(layer_job(layer) for layer in LAYERS),
+        marts_job(),
     ]
+
+
+def layer_job(layer: Layer) -> dg.UnresolvedAssetJobDefinition:
+    """Return ``build_<layer>``: one layer over a range of days, what `lob run` executes."""
+    return dg.define_asset_job(
+        f"build_{layer.name}",
+        dg.AssetSelection.assets(*layer.tables).without_checks(),
+        description=f"The tables {', '.join(layer.tables)} over a range of days.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def marts_job() -> dg.UnresolvedAssetJobDefinition:
+    """Return ``dbt_marts``."""
+    return dg.define_asset_job(
+        "dbt_marts",
+        dg.AssetSelection.groups("marts"),
+        description="The dbt project over the whole lake, usable partitions only.",
+        executor_def=dg.in_process_executor,
+    )

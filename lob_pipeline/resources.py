@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lob_pipeline.core.instrument import Market
-from lob_pipeline.lake.home import Home, find_home
+from lob_pipeline.lake.home import Home
+from lob_pipeline.project import find_project, instance_home
 from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, RAW
 
 if TYPE_CHECKING:
     from lob_pipeline.quality.expectations import DriftReport
     from lob_pipeline.stages.result import StageResult
+
+KERNELS = "kernels"  # the pool of the steps that keep a core busy
 
 Build = Callable[[Home, Market, str], "StageResult | Sequence[StageResult]"]
 
@@ -69,33 +73,19 @@ def default_stages() -> Stages:
     )
 
 
-def instance_home(home: Home) -> Path:
-    """Return the Dagster instance's folder: ``HOME/.dagster`` when the user named a home, else the project's."""
-    return (home.root if home.given else find_project()) / ".dagster"
-
-
-def find_project() -> Path:
-    """Return the project's root: where ``workspace.yaml``, ``dagster.yaml`` and ``dbt_features/`` lie."""
-    return Path(__file__).resolve().parents[1]
-
-
 def open_instance(home: Home) -> dg.DagsterInstance:
     """Return the Dagster instance of a home, made from the committed ``dagster.yaml`` where it does not exist yet."""
-    folder = prepare_instance(home)
-    return dg.DagsterInstance.from_config(str(folder))
+    return dg.DagsterInstance.from_config(str(prepare_instance(home)))
 
 
 def prepare_instance(home: Home) -> Path:
-    """Make the instance's folder with the committed ``dagster.yaml`` and return it."""
+    """Make the instance's folder with the committed ``dagster.yaml`` and the pool of the kernels; return it."""
     folder = instance_home(home)
     folder.mkdir(parents=True, exist_ok=True)
     committed = (find_project() / "dagster.yaml").read_bytes()
     target = folder / "dagster.yaml"
     if not target.exists() or target.read_bytes() != committed:
         target.write_bytes(committed)
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            instance.event_log_storage.set_concurrency_slots(KERNELS, os.cpu_count() or 1)
     return folder
-
-
-def default_home() -> Home:
-    """Return the home of the environment: what a code location works on."""
-    return find_home(None)

@@ -5,7 +5,7 @@ import dagster as dg
 from lob_pipeline.assets.common import table_spec
 from lob_pipeline.checks import attempt, settle
 from lob_pipeline.features.registry import FEATURES_TABLE
-from lob_pipeline.resources import Lake, Stages
+from lob_pipeline.resources import KERNELS, Lake, Stages
 
 POLICY = dg.BackfillPolicy.multi_run(14)
 
@@ -14,7 +14,7 @@ def features(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """Return ``features``. The day before warms it up where usable: an input of the manifest, never an edge."""
     spec = table_spec(FEATURES_TABLE, "features", part, ["book_snapshots"])
 
-    @dg.multi_asset(specs=[spec], name="features", backfill_policy=POLICY, pool="kernels")
+    @dg.multi_asset(specs=[spec], name="features", backfill_policy=POLICY, pool=KERNELS)
     def features(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
         home = lake.home()
         build = stages.build_features

@@ -6,7 +6,7 @@ from lob_pipeline.assets.common import table_spec
 from lob_pipeline.checks import attempt, settle
 from lob_pipeline.core.tables import L2_EVENTS, QUOTES, TRADES
 from lob_pipeline.partitions import partition_key
-from lob_pipeline.resources import Lake, Stages
+from lob_pipeline.resources import KERNELS, Lake, Stages
 from lob_pipeline.stages.plan import source_versions
 
 POLICY = dg.BackfillPolicy.multi_run(8)
@@ -27,7 +27,7 @@ def raw_tables(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """Return ``l2_events``, ``trades`` and ``quotes``: one decode of a day's sources writes all three."""
     specs = [table_spec(table, "raw", part, ["raw_segments"]) for table in (L2_EVENTS, TRADES, QUOTES)]
 
-    @dg.multi_asset(specs=specs, name="raw_tables", backfill_policy=POLICY, pool="kernels")
+    @dg.multi_asset(specs=specs, name="raw_tables", backfill_policy=POLICY, pool=KERNELS)
     def raw_tables(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]):  # type: ignore[no-untyped-def]
         home = lake.home()
         build = stages.build_events

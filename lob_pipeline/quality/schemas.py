@@ -57,7 +57,7 @@ class SchemaGate:
     def add(self, columns: Columns) -> None:
         """Examine one chunk: one numpy array (or arrow string array) a column, all of one length.
 
-        A NaN counts as null. Failures are kept for the outcome; nothing is raised for bad data.
+        A NaN and a masked value count as null. Failures are kept for the outcome; nothing is raised for bad data.
         """
         frame = _frame(columns)
         for text in _violations(self._table, frame, self._rows):
@@ -143,7 +143,10 @@ def _frame(columns: Columns) -> pl.DataFrame:
 
     series = []
     for name, values in columns.items():
-        if isinstance(values, np.ndarray) and values.dtype != object:
+        if isinstance(values, np.ma.MaskedArray):
+            mask = pl.Series(np.ascontiguousarray(np.ma.getmaskarray(values)))
+            series.append(pl.Series(name, np.ascontiguousarray(np.ma.getdata(values))).set(mask, None))
+        elif isinstance(values, np.ndarray) and values.dtype != object:
             series.append(pl.Series(name, np.ascontiguousarray(values), nan_to_null=values.dtype.kind == "f"))
         else:
             series.append(pl.Series(name, values, dtype=pl.String))

@@ -35,7 +35,7 @@ class PlanStep:
     """One partition and what is to be done with it.
 
     ``stale`` and ``absent`` are to be built; ``refused`` was refused from these very inputs by this very code;
-    ``blocked`` cannot be built because of ``why``. ``certain`` is false where it waits for a source to be rebuilt.
+    ``blocked`` cannot be built because of ``why``. ``certain`` is false while a source is itself to be built.
     """
 
     table: str
@@ -162,12 +162,12 @@ class Planner:
         if blocked:
             return "blocked", blocked, True
         manifest = self.manifest(key)
+        waits = self._waits(key, layer)
         if manifest is None:
-            return "absent", "", True
+            return "absent", "", not waits
         why = self._changed(key, layer, manifest)
         if why:
-            return "stale", why, True
-        waits = self._waits(key, layer)
+            return "stale", why, not waits
         if waits:
             return "stale", waits, False
         return ("fresh", "", True) if manifest.usable else ("refused", manifest.refusal, True)

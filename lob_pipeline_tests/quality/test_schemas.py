@@ -87,6 +87,18 @@ def test_nulls_are_refused_only_where_the_column_may_not_be_null() -> None:
     assert check_schema(TRADES, trades).refuses
 
 
+def test_a_masked_value_is_a_null_and_its_data_is_not_judged() -> None:
+    values = np.ma.MaskedArray(np.array([1, 99], dtype=np.int8), mask=[False, True])
+    may = Table("may", 1, clocked=False, key=(), columns=(Column("kind", "int8", nullable=True, maximum=4),))
+    must = Table("must", 1, clocked=False, key=(), columns=(Column("kind", "int8", maximum=4),))
+    assert check_schema(may, {"kind": values}).status == "passed"
+    assert check_schema(must, {"kind": values}).refuses
+    assert check_schema(may, {"kind": values.data}).refuses
+    flags = np.ma.MaskedArray(np.array([True, False]), mask=[True, False])
+    boolean = Table("boolean", 1, clocked=False, key=(), columns=(Column("filled", "bool", nullable=True),))
+    assert check_schema(boolean, {"filled": flags}).status == "passed"
+
+
 def test_an_empty_table_passes_only_where_no_minimum_is_stated() -> None:
     empty = plain(BOOK_SNAPSHOTS, 0)
     assert check_schema(BOOK_SNAPSHOTS, empty).status == "passed"
