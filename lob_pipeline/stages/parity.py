@@ -26,6 +26,7 @@ from lob_pipeline.stages.build_features import day_before_rows
 
 CHUNK_ROWS = 1 << 16
 EVENT_ROWS = 1 << 18
+COMPARED_ROWS = 1 << 12
 STOPS = 10
 """Stops of the third way, spread evenly over the day's level rows, besides one after each of the first messages."""
 _EARLY_STOPS = 3
@@ -56,9 +57,9 @@ def parity(home: Home, market: Market, date: str, clock_id: str | None = None) -
         _, tail = day_before_rows(home, market, shift_date(date, -1), clock)
         run_batch(state, tail)
         live = _EngineRun(events, instrument, clock, date, copy_state(state), stops=0)
-        compared = _compare("live", _batch(book, copy_state(state)), iter(live))
+        compared = _compare("live", _batch(book, copy_state(state)), _gathered(iter(live)))
         resume = _EngineRun(events, instrument, clock, date, copy_state(state), stops=STOPS)
-        _compare("resume", _batch(book, state), iter(resume))
+        _compare("resume", _batch(book, state), _gathered(iter(resume)))
     rows, warm = compared
     if rows == 0:
         raise RefusedError(f"parity of {market} on {date}: no row was compared, the day's book has none")
@@ -116,6 +117,25 @@ class _EngineRun:
         self.stopped += 1
 
 
+def _gathered(closed: Iterator[Computed]) -> Iterator[Computed]:
+    """Yield what the engine emitted in larger pieces: its own are views of a row or two, valid until the next message."""
+    parts: list[Computed] = []
+    held = 0
+    for rows, features, valid in closed:
+        parts.append((rows.copy(), features.copy(), valid.copy()))
+        held += len(rows)
+        if held >= COMPARED_ROWS:
+            yield _joined(parts)
+            parts, held = [], 0
+    if parts:
+        yield _joined(parts)
+
+
+def _joined(parts: list[Computed]) -> Computed:
+    rows, features, valid = zip(*parts, strict=True)
+    return np.concatenate(rows), np.concatenate(features), np.concatenate(valid)
+
+
 def _message(events: Events, first: int, end: int) -> Events:
     return Events._make(column[first:end] for column in events)
 
@@ -147,14 +167,14 @@ def _compare(way: str, batch: Iterator[Computed], other: Iterator[Computed]) -> 
 def _refuse_difference(way: str, first_row: int, batch: Computed, other: Computed) -> None:
     """Raise for the first row and column that are not the same bits; ``other`` may be longer than ``batch``."""
     n = len(batch[0])
-    names = (BOOK_SNAPSHOTS.names, tuple(f.name for f in BUILT), ("valid",))
-    for ours, theirs, columns in zip(batch, other, names, strict=True):
-        a, b = ours.reshape(n, -1), theirs[:n].reshape(n, -1)
-        differs = a.view(np.uint32) != b.view(np.uint32) if a.dtype == np.float32 else a != b
+    names = (BOOK_SNAPSHOTS.names, tuple(feature.name for feature in BUILT), ("valid",))
+    for part in range(3):
+        a, b = batch[part].reshape(n, -1), other[part][:n].reshape(n, -1)
+        differs = a.view(np.uint32) != b.view(np.uint32) if part == 1 else a != b
         if differs.any():
             i, j = (int(x) for x in np.argwhere(differs)[0])
             raise RefusedError(
-                f"batch and {way} differ at row {first_row + i} ({_instant(batch[0][i])}), column {columns[j]}: "
+                f"batch and {way} differ at row {first_row + i} ({_instant(batch[0][i])}), column {names[part][j]}: "
                 f"batch {a[i, j]!r}, {way} {b[i, j]!r}"
             )
 

@@ -80,6 +80,11 @@ def test_stop_and_resume_at_any_row_is_bit_identical(seed: int, stop: int) -> No
     assert np.array_equal(bits(np.concatenate([first, second])), bits(compute(rows)))
 
 
+def test_nan_has_one_bit_pattern() -> None:
+    features = compute(make(2))
+    assert set(bits(features)[np.isnan(features)].tolist()) == {0x7FC00000}
+
+
 def test_a_copied_state_is_independent() -> None:
     rows = make(1)
     state = new_state(CLOCK, MARKET)
