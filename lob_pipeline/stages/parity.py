@@ -118,7 +118,7 @@ class _EngineRun:
 
 
 def _gathered(closed: Iterator[Computed]) -> Iterator[Computed]:
-    """Yield what the engine emitted in larger pieces: its own are views of a row or two that the next call overwrites."""
+    """Yield what the engine emitted in larger pieces: its own are views that the next call overwrites."""
     parts: list[Computed] = []
     held = 0
     for rows, features, valid in closed:
