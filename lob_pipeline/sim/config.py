@@ -120,6 +120,11 @@ class SimConfig:
             )
         self.instrument  # noqa: B018 - an unknown symbol is refused here, not after minutes of work
 
+    @classmethod
+    def full_day(cls, seed: int = 1) -> SimConfig:
+        """Return one whole day of about 864 k messages of 17.6 level changes each: what benchmarks work on."""
+        return cls(seed=seed, days=1, minutes=MINUTES_PER_DAY, flow=FlowParams(deep_rate=44.0, slow_cancel_rate=0.044))
+
     @property
     def instrument(self) -> Instrument:
         """Return the simulated instrument (tick, lot)."""

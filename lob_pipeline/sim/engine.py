@@ -63,6 +63,18 @@ def next_price(state: MatchingState, side: int, price: int) -> int:
 
 
 @njit(cache=True)
+def level_count(state: MatchingState, side: int) -> int:
+    """Return the number of occupied prices of ``side``."""
+    count = 0
+    for word in range(_WORDS):
+        bits = state.occupied[side, word]
+        while bits:
+            bits &= bits - _ONE
+            count += 1
+    return count
+
+
+@njit(cache=True)
 def cancel(state: MatchingState, slot: int) -> None:
     """Take the order in ``slot`` out of its queue, its group and its slot (also used when it is filled)."""
     side, price = int(state.order_side[slot]), int(state.order_price[slot])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lob_pipeline.core.jit import njit
 from lob_pipeline.sim.agents import act, deep_order, remote_order
 from lob_pipeline.sim.config import FlowParams
-from lob_pipeline.sim.engine import LIMIT, recentre, submit
+from lob_pipeline.sim.engine import LIMIT, level_count, recentre, submit
 from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
@@ -19,6 +19,7 @@ from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, WINDOW, MatchingS
 NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US = 0, 1, 2, 3, 4  # places in Session.clock
 _SECOND = 1_000_000
 _OPENING_ORDERS = 900
+_RESERVE = 2  # levels kept, as a multiple of those shown
 LATEST_MS = 4  # messages are built up to this long after the engine time they show
 
 
@@ -92,9 +93,8 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
             return True
         if next_us == clock[SECOND_US]:
             each_second(agents, params, next_us)
-            for side in range(2):  # a side that shows fewer levels than the venue publishes draws patient orders
-                shown = session.shown.n[0, side]
-                for _ in range(shown, depth if shown else 0):
+            for side in range(2):  # a side short of levels draws patient orders, so the shown depth is always there
+                for _ in range(level_count(engine, side), _RESERVE * depth):
                     remote_order(engine, tape, agents, params, side, next_us)
             middle = engine.best[BID_SIDE]
             if abs(middle - engine.scalars[ANCHOR]) > WINDOW // 8:
