@@ -73,7 +73,7 @@ def backtest(load: Workload, flags: int, depth: str, queue: str = "risk_adverse"
     return HashMapMarketDepthBacktest([asset])
 
 
-@njit
+@njit(cache=True)
 def _advance(hbt: Any, step_ns: int) -> int:
     """Advance the feed a step at a time and touch the best bid, so that nothing is optimised away."""
     steps = 0
@@ -84,7 +84,7 @@ def _advance(hbt: Any, step_ns: int) -> int:
     return steps if seen > 0 else 0
 
 
-@njit
+@njit(cache=True)
 def _advance_top10(hbt: Any, step_ns: int, out: np.ndarray) -> int:
     """Advance a step at a time and write the ten best levels of each side, as our book does after a message."""
     steps = 0
@@ -109,7 +109,7 @@ def _advance_top10(hbt: Any, step_ns: int, out: np.ndarray) -> int:
     return steps
 
 
-@njit
+@njit(cache=True)
 def _orders(hbt: Any, step_ns: int, life_ns: int, qty: float, limit: int, filled: np.ndarray) -> int:
     """Post one buy at the best bid and one sell at the best ask every step, take back what is older than its life."""
     life = life_ns // step_ns
@@ -167,6 +167,14 @@ def orders(request: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     n = _orders(hbt, request["step_ns"], request["life_ns"], load.lot, limit, filled)
     return {"seconds": time.perf_counter() - started, "orders": int(n), "filled": int(filled[:n].sum())}
+
+
+def orders_of(load: Workload, converted: np.ndarray, step_ns: int, life_ns: int) -> int:
+    """Run the order loop over events that hftbacktest converted itself; return the number of orders."""
+    load.cache[f"feed{EXCH_EVENT | LOCAL_EVENT}"] = converted
+    filled = np.zeros(2 * (int(np.ptp(load.book["ts"]) // step_ns) + 2), np.uint8)
+    hbt = backtest(load, EXCH_EVENT | LOCAL_EVENT, "roivec")
+    return int(_orders(hbt, step_ns, life_ns, load.lot, 1 << 40, filled))
 
 
 TASKS = {"hft_advance": advance, "hft_book": book, "hft_orders": orders}
