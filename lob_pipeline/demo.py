@@ -41,7 +41,7 @@ def _simulated(home: Home, seed: int, edge_bps: float) -> tuple[list[Path], dict
             return paths, kept["report"]
     started = time.monotonic()
     _say(f"simulate         seed {seed}: {DAYS} days of {MINUTES // 60} hours, about a minute")
-    config = SimConfig.for_minutes(seed=seed, days=DAYS, minutes=MINUTES, first_day="2026-01-05", edge_bps=edge_bps)
+    config = SimConfig(seed=seed, days=DAYS, minutes=MINUTES, first_day="2026-01-05", edge_bps=edge_bps)
     report = simulate(out, config, progress=_stage_progress("simulate"))
     data = report.to_json()
     paths = [Path(p) for p in data["files"]]

@@ -110,7 +110,7 @@ def simulate(
     from lob_pipeline.sim.config import SimConfig
     from lob_pipeline.stages.simulate import simulate as start
 
-    config = SimConfig.for_minutes(seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps)
+    config = SimConfig(seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps)
     with progress("simulate") as update:
         report = start(out, config, progress=update)
     emit(report.to_json(), as_json)
