@@ -1,9 +1,10 @@
 """What a decoder hands over: the rows of one block of a recorded file, in file order, as numpy columns.
 
-``venues.decode.decode_file`` yields these blocks; ``venues.detect.detect_file`` says what a file is. Three kinds of rows
-share one file (book messages, trades, quotes) and each carries ``line``, the 0-based line of the file it came from, so
-that streams can be merged in the order in which they were written. Rows of one line keep the order in which they were
-sent; a line never yields two kinds. Times are nanoseconds UTC, 0 where unknown; ids are -1 where the venue has none.
+``venues.decode.decode_file`` yields these blocks; ``venues.detect.detect_file`` says what a file is. Three kinds of
+rows share one file (book messages, trades, quotes) and each carries ``line``, the 0-based line of the file it came
+from, so that streams can be merged in the order in which they were written. Rows of one line keep the order in which
+they were sent; a line never yields two kinds. Times are nanoseconds UTC, 0 where unknown; ids are -1 where the venue
+has none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lob_pipeline.core.tables import KIND_SNAPSHOT
 
 Int64s = npt.NDArray[np.int64]
 Int8s = npt.NDArray[np.int8]
+Uint8s = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+"""Entry of the room: a recorded file, or one live message, to integer rows through the same scanners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.venues import binance, binance_kernel, bybit, bybit_csv, bybit_csv_kernel, bybit_kernel
+from lob_pipeline.venues import job as card
+from lob_pipeline.venues.block import DecodedBlock, Int64s
+from lob_pipeline.venues.bybit_spelled_kernel import SPELLING as BYBIT_SPELLING
+from lob_pipeline.venues.detect import FileInfo, Format, detect_file
+from lob_pipeline.venues.job import Job, address, finish
+from lob_pipeline.venues.lines import UnreadableError
+from lob_pipeline.venues.memory import PADDING
+from lob_pipeline.venues.source import open_source
+from lob_pipeline.venues.stamps import scan_seconds_lines
+
+
+class Decoder(NamedTuple):
+    """How a format is read: ``scan`` (kernel: base, start, end, job -> position) and, for what it leaves, ``read``."""
+
+    scan: Callable[[int, int, int, int], int]
+    read: Callable[[bytes, int, Job], None]
+    spelling: tuple[str, ...] = ()
+
+
+DECODERS: dict[Format, Decoder] = {
+    "bybit_messages": Decoder(bybit_kernel.scan_block, bybit.read_line, BYBIT_SPELLING),
+    "bybit_trades_csv": Decoder(bybit_csv_kernel.scan_block, bybit_csv.read_line),
+    "binance_raw": Decoder(binance_kernel.scan_block, binance.read_line),
+}
+
+
+def decode_file(
+    path: Path, instrument: Instrument, recv_times: Int64s | None = None, info: FileInfo | None = None
+) -> Iterator[DecodedBlock]:
+    """Yield the rows of a recorded file, block by block, in file order.
+
+    ``recv_times``: nanoseconds, one a line of the file (``read_recv_times``); without it rows have the receive time
+    that stands in their line, else 0. ``info``: what ``detect_file`` said, when it was asked before.
+    Raises ``BadInputError`` for anything that is not a message of ``instrument`` in the file's format, naming file,
+    line, byte of the inflated data, what was expected and what was found; blocks before it may have been yielded.
+    """
+    info = info or detect_file(path)
+    info.require(instrument.market)
+    decoder = DECODERS[info.format]
+    job = Job(instrument, decoder.spelling)
+    line = 0
+    for data, size, offset in open_source(path):
+        job.renew(size)
+        _scan(path, decoder, job, data, size, line, offset)
+        lines = int(job.card[card.N_LINES])
+        if recv_times is not None and line + lines > len(recv_times):
+            raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
+        yield finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
+        line += lines
+    if recv_times is not None and line != len(recv_times):
+        raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
+
+
+def _recv_mismatch(path: Path, times: int, lines: str) -> str:
+    return (
+        f"{path} has {lines} lines but {times} receive times: expected one a line; these files do not belong together"
+    )
+
+
+def _scan(path: Path, decoder: Decoder, job: Job, data: bytes, size: int, first_line: int, offset: int) -> None:
+    base = address(np.frombuffer(data, dtype=np.uint8))
+    position = 0
+    while (position := decoder.scan(base, position, size, job.address)) < size:
+        end = data.index(b"\n", position)
+        try:
+            decoder.read(data[position:end], position, job)
+        except UnreadableError as error:
+            line = first_line + int(job.card[card.N_LINES]) + 1
+            raise BadInputError(
+                f"{path}, line {line}, byte {offset + position + error.at} of the inflated data: {error}; nothing of "
+                f"the file was kept: repair or cut it there, or give the market it belongs to"
+            ) from error
+        job.card[card.N_LINES] += 1
+        position = end + 1
+
+
+def read_recv_times(path: Path) -> Int64s:
+    """Return the receive times of a ``*.recv_ts.txt`` file: decimal seconds a line, exact to the nanosecond.
+
+    int64 (lines,). Raises ``BadInputError`` with the byte offset of a line that is no such time.
+    """
+    parts = []
+    for data, size, offset in open_source(path):
+        out = np.empty(data.count(b"\n", 0, size), dtype=np.int64)
+        base = address(np.frombuffer(data, dtype=np.uint8))
+        stopped, _ = scan_seconds_lines(base, base + size, address(out))
+        if stopped != base + size:
+            raise BadInputError(
+                f"{path}, byte {offset + stopped - base}: expected a receive time in decimal seconds a line, such as "
+                "1786310819.720003; recreate the file or leave it out"
+            )
+        parts.append(out)
+    return np.concatenate(parts)
+
+
+class LiveDecoder:
+    """Decodes one message at a time with the scanners of ``decode_file``, into buffers that it reuses.
+
+    After ``decode`` the rows stand in ``job`` (``venues.job``: ``messages``, ``sides``, ``prices``, ``sizes``,
+    ``trades``, ``quotes`` and the counters on ``card``) until the next call; ``block`` copies nothing but ids.
+    """
+
+    def __init__(self, instrument: Instrument, format: Format, max_bytes: int = 1 << 20) -> None:
+        self._decoder = DECODERS[format]
+        self._buffer = np.zeros(max_bytes + 1 + PADDING, dtype=np.uint8)
+        self._bytes = memoryview(self._buffer.data)
+        self._base = address(self._buffer)
+        self._max_bytes = max_bytes
+        self.job = Job(instrument, self._decoder.spelling)
+        self.job.renew(max_bytes)
+        self._counters = self.job.card[card.COUNTERS]
+
+    def decode(self, message: bytes, recv_ns: int = 0) -> Job:
+        """Decode one message (no newline in it) received at ``recv_ns``; return the job that holds its rows.
+
+        Raises ``BadInputError`` as ``decode_file`` does, naming the byte of the message.
+        """
+        size = len(message)
+        if size > self._max_bytes or b"\n" in message:
+            raise BadInputError(f"a live message of {size} bytes: expected one line of at most {self._max_bytes} bytes")
+        self._bytes[:size] = message
+        self._buffer[size : size + 1 + PADDING] = 10
+        self._counters[:] = 0
+        self.job.card[card.RECV_NS_HERE] = recv_ns
+        if self._decoder.scan(self._base, 0, size + 1, self.job.address) <= size:
+            try:
+                self._decoder.read(message, 0, self.job)
+            except UnreadableError as error:
+                raise BadInputError(f"live message, byte {error.at}: {error}") from error
+            self.job.card[card.N_LINES] += 1
+        return self.job
+
+    def block(self) -> DecodedBlock:
+        """Return the last message's rows as a block whose level columns are views of the reused buffers."""
+        return finish(self.job, self._buffer, 0, 0, None)
