@@ -5,6 +5,7 @@ One function for simulated and recorded markets alike: it reads the best quotes 
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.sim.config import SimConfig
+from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.publish import Messages
 from lob_pipeline.sim.state import Tape
 from lob_pipeline.sim.wire import STAMP_US
@@ -58,47 +61,46 @@ def _correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> floa
 
 
 @njit(cache=True)
-def _passive_fills(book: Ints, trades: Ints, step: int) -> npt.NDArray[np.float64]:
-    """Fate of orders that join the end of a best queue, from nothing but trades and quotes (a lower bound of fills).
+def passive_fills(book: Ints, trades: Ints, step: int) -> tuple[int, int, int]:
+    """Follow orders that join the end of a best queue for 30 s, at every ``step``-th message and both sides.
 
-    Returns (orders, filled, sum of 5 s markouts of the filled in half ticks, markouts).
+    Only trades and quotes speak: an order is filled by a trade through its price, by more volume at its price than
+    stood there when it came, or by an opposite quote at or through it. Cancels ahead of it are not credited, so the
+    filled share is a lower bound. ``book`` (time_ms first, never stepping back) and ``trades`` as in ``MarketSeries``.
+    Returns (orders, filled, sum of the filled's 5 s markouts in half ticks).
     """
-    out = np.zeros(4)
-    last_ms = book[-1, 0]
-    trade_at = 0
+    time_ms = book[:, 0]
+    orders = filled = half_ticks = trade_at = 0
     for i in range(0, book.shape[0], step):
-        t = book[i, 0]
-        if t + _FILL_MS + _MARKOUT_MS > last_ms:
+        start, end = time_ms[i], time_ms[i] + _FILL_MS
+        if end + _MARKOUT_MS > time_ms[-1]:
             break
-        while trade_at < trades.shape[0] and trades[trade_at, 0] <= t * 10:
+        while trade_at < trades.shape[0] and trades[trade_at, 0] <= start * 10:
             trade_at += 1
         for side in (1, -1):
             price = book[i, 1] if side == 1 else book[i, 5]
             ahead = book[i, 2] if side == 1 else book[i, 6]
-            filled_ms = -1
-            k = trade_at
-            while k < trades.shape[0] and trades[k, 0] <= (t + _FILL_MS) * 10:
+            fill_ms = end + 1
+            for k in range(trade_at, trades.shape[0]):
+                if trades[k, 0] > end * 10:
+                    break
                 if trades[k, 1] == -side:
                     through = (price - trades[k, 2]) * side
                     ahead -= trades[k, 3] if through == 0 else 0
                     if through > 0 or ahead < 0:
-                        filled_ms = trades[k, 0] // 10 + 1
+                        fill_ms = -(-trades[k, 0] // 10)
                         break
-                k += 1
-            j = i + 1
-            while j < book.shape[0] and book[j, 0] <= t + _FILL_MS and (filled_ms < 0 or book[j, 0] < filled_ms):
-                opposite = book[j, 5] if side == 1 else book[j, 1]
-                if (opposite - price) * side <= 0:
-                    filled_ms = book[j, 0]
-                j += 1
-            out[0] += 1
-            if filled_ms >= 0:
-                out[1] += 1
-                while j + 1 < book.shape[0] and book[j + 1, 0] <= filled_ms + _MARKOUT_MS:
-                    j += 1
-                out[2] += side * (book[j, 1] + book[j, 5] - 2 * price)
-                out[3] += 1
-    return out
+            for j in range(i + 1, book.shape[0]):
+                if time_ms[j] >= fill_ms or time_ms[j] > end:
+                    break
+                if ((book[j, 5] if side == 1 else book[j, 1]) - price) * side <= 0:
+                    fill_ms = time_ms[j]
+            orders += 1
+            if fill_ms <= end:
+                later = np.searchsorted(time_ms, fill_ms + _MARKOUT_MS, side="right") - 1
+                filled += 1
+                half_ticks += side * (book[later, 1] + book[later, 5] - 2 * price)
+    return orders, filled, half_ticks
 
 
 def _quantiles(values: Ints, *q: float) -> list[float]:
@@ -153,9 +155,29 @@ def describe(series: MarketSeries) -> dict[str, Any]:
         out["trade_lots_q10_q50_q90_q99"] = _quantiles(trades[:, 3], 0.1, 0.5, 0.9, 0.99)
         out["trade_lots_mean"] = round(float(trades[:, 3].mean()), 3)
         out["trade_sign_autocorrelation"] = round(float(np.corrcoef(sign[:-1], sign[1:])[0, 1]), 4)
-        orders, filled, half_ticks, marked = _passive_fills(book, trades, 10).tolist()
+        book[:, 0] = time_ms
+        orders, filled, half_ticks = passive_fills(book, trades, 10)
         if orders:
             out["passive_30s_fill_share_lower_bound"] = round(filled / orders, 4)
-        if marked:
-            out["passive_markout_5s_bps"] = round(1e4 * half_ticks / marked / float(mid2.mean()), 4)
+        if filled:
+            out["passive_markout_5s_bps"] = round(1e4 * half_ticks / filled / float(mid2.mean()), 4)
     return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the statistics of a stretch of simulated market; nothing is written."""
+    parser = argparse.ArgumentParser(prog="python -m lob_pipeline.sim.stats", description=main.__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=int, default=60)
+    options = parser.parse_args(arguments)
+    config = SimConfig(seed=options.seed, days=1, minutes=options.minutes)
+    series, date = MarketSeries(), config.dates[0]
+    for chunk in run_day(config, date, new_session(config, date)):
+        series.add(chunk.messages, chunk.trades)
+    for name, value in describe(series).items():
+        print(f"{name:40s} {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
