@@ -18,12 +18,13 @@ def raw_ledger(home: Home) -> Path:
     return home.ledgers / "raw.jsonl"
 
 
-def append(path: Path, record: dict[str, Any]) -> None:
-    """Append one record and fsync. Concurrent appenders take turns.
+def append(path: Path, *records: dict[str, Any]) -> None:
+    """Append records, all or none, and fsync. Concurrent appenders take turns.
 
     A line without its newline is an append that a crash cut short and nobody was told of: it is dropped first.
     """
-    line = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    texts = [json.dumps(r, sort_keys=True, separators=(",", ":"), allow_nan=False) for r in records]
+    lines = "".join(f"{text}\n" for text in texts).encode()
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -32,7 +33,7 @@ def append(path: Path, record: dict[str, Any]) -> None:
             end = _whole_lines(handle)
             os.ftruncate(handle, end)
             try:
-                _write_all(handle, line, end)
+                _write_all(handle, lines, end)
                 os.fsync(handle)
             except OSError:
                 os.ftruncate(handle, end)

@@ -30,7 +30,12 @@ class Layer:
 
 
 RAW = Layer(
-    "raw", "events", "lob_pipeline.stages.ingest:build_events", ("l2_events", "trades", "quotes"), clocked=False
+    "raw",
+    "events",
+    "lob_pipeline.stages.ingest:build_events",
+    ("l2_events", "trades", "quotes"),
+    clocked=False,
+    sources=(Source("l2_events", days_back=1, required=False),),  # a stream that crosses midnight carries its book over
 )
 BOOKS = Layer(
     "books",

@@ -110,16 +110,22 @@ def choose_days(
     )
 
 
-def plan(home: Home, days: Iterable[tuple[Market, str]]) -> list[PlanStep]:
-    """Return the steps of these (market, day)s at each market's default clock, layer by layer, days ascending."""
-    return Planner(home).steps(sorted(set(days), key=lambda pair: (str(pair[0]), pair[1])))
+def plan(
+    home: Home, days: Iterable[tuple[Market, str]], given_up: Iterable[tuple[str, Market, str]] = ()
+) -> list[PlanStep]:
+    """Return the steps of these (market, day)s at each market's default clock, layer by layer, days ascending.
+
+    ``given_up``: (table, market, day) that could not be built; nothing optional waits for them.
+    """
+    return Planner(home, given_up).steps(sorted(set(days), key=lambda pair: (str(pair[0]), pair[1])))
 
 
 class Planner:
     """Judges partitions of one home; every footer is read once."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, given_up: Iterable[tuple[str, Market, str]] = ()) -> None:
         self._home = home
+        self._given_up = set(given_up)
         self._manifests: dict[PartitionKey, Manifest | None] = {}
         self._judged: dict[PartitionKey, PlanStep] = {}
         self._days: set[tuple[Market, str]] = set()
@@ -163,13 +169,15 @@ class Planner:
             return "blocked", blocked, True
         manifest = self.manifest(key)
         waits = self._waits(key, layer)
+        # Days of one layer are built in ascending order, so a source of the same layer needs no waiting for.
+        ready = all(source in layer.tables for source, _ in waits)
         if manifest is None:
-            return "absent", "", not waits
+            return "absent", "", ready
         why = self._changed(key, layer, manifest)
         if why:
-            return "stale", why, not waits
+            return "stale", why, ready
         if waits:
-            return "stale", waits, False
+            return "stale", "follows " + ", ".join(f"{table} of {date}" for table, date in waits), False
         return ("fresh", "", True) if manifest.usable else ("refused", manifest.refusal, True)
 
     def _blocked(self, key: PartitionKey, layer: Layer) -> str:
@@ -205,12 +213,15 @@ class Planner:
             now[name] = self._content(PartitionKey(table, key.market, date, self._clock(table, key)))
         return now
 
-    def _waits(self, key: PartitionKey, layer: Layer) -> str:
+    def _waits(self, key: PartitionKey, layer: Layer) -> list[tuple[str, str]]:
+        """Return the (table, day) of the sources that are themselves to be built."""
+        found = []
         for source in layer.sources:
-            place = self._source_key(key, source.table, source.days_back)
-            if (place.market, place.date) in self._days and self.judge(place).todo:
-                return f"follows {place.table} of {place.date}"
-        return ""
+            p = self._source_key(key, source.table, source.days_back)
+            dropped = not source.required and (p.table, p.market, p.date) in self._given_up
+            if not dropped and (p.market, p.date) in self._days and self.judge(p).todo:
+                found.append((p.table, p.date))
+        return found
 
     def _source_key(self, key: PartitionKey, table: str, days_back: int) -> PartitionKey:
         return PartitionKey(table, key.market, shift_date(key.date, -days_back), self._clock(table, key))

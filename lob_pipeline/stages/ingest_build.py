@@ -1,0 +1,138 @@
+"""From files to built days: which pass builds which day, what each day is built from, and publication at the end."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from lob_pipeline.core.instrument import Instrument, Market
+from lob_pipeline.core.units import shift_date
+from lob_pipeline.lake.fingerprint import code_fingerprint
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.manifest import ABSENT, Manifest, read_manifest
+from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.stages.ingest_carry import Closing, closing_of_partition
+from lob_pipeline.stages.ingest_days import TABLES, DayBuild
+from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals
+from lob_pipeline.stages.ingest_pass import DayPass
+from lob_pipeline.stages.ingest_sources import Registered
+from lob_pipeline.stages.result import StageResult
+
+
+@dataclass
+class Built:
+    """Days that were written and not yet published. ``off_grid_lots``: sizes rounded down, by source hash."""
+
+    home: Home
+    instrument: Instrument
+    days: dict[str, DayBuild]
+    off_grid_lots: dict[str, int]
+
+    def seal(self, known: Registered, *, kept: bool, swapped: bool) -> dict[str, list[Manifest]]:
+        """Mark what a later source continues, then finish every day's files; return their manifests by date.
+
+        ``known``: with this call's sources. ``kept``: whether their bytes are. ``swapped``: these days take the place
+        of others, which the lineage names.
+        """
+        market = self.instrument.market
+        for date, day in self.days.items():
+            after = known.closes(market, date)
+            if after is not None and after.book is not None and not day.marked and not day.archive:
+                day.mark(after.book.first)
+        fingerprint = code_fingerprint("events", self.instrument)
+        sealed = {}
+        for date, day in self.days.items():
+            before = shift_date(date, -1)
+            content = (self.days[before].content or ABSENT) if before in self.days else None
+            inputs = known.inputs(self.home, market, date, content)
+            sources = known.of_day(market, date)
+            extra: dict[str, Any] = {
+                "tick": str(self.instrument.tick),
+                "lot": str(self.instrument.lot),
+                "sources_kept": kept,
+                "sources": [s.name for s in sources],
+                "off_grid_lots": sum(self.off_grid_lots.get(s.sha256, 0) for s in sources),
+            }
+            extra["lineage"] = self._lineage(date, swapped)
+            sealed[date] = day.seal(fingerprint, inputs, extra)
+        return sealed
+
+    def _lineage(self, date: str, swapped: bool) -> list[dict[str, Any]]:
+        """Return what stood in this day's place before it was replaced, oldest first."""
+        try:
+            old = read_manifest(PartitionKey("l2_events", self.instrument.market, date).path(self.home))
+        except FileNotFoundError:
+            return []
+        gone = [{"content_sha256": old.content_sha256, "inputs": old.inputs}] if swapped else []
+        return [*old.extra.get("lineage", []), *gone]
+
+    def publish(self, sealed: dict[str, list[Manifest]]) -> list[StageResult]:
+        """Move every sealed day into the lake, or into quarantine."""
+        return [result for date, day in self.days.items() for result in day.publish(sealed[date])]
+
+
+def build(
+    home: Home,
+    instrument: Instrument,
+    files: list[InputFile],
+    stack: ExitStack,
+    *,
+    wanted: set[str] | None,
+    unwanted: set[str] = frozenset(),  # type: ignore[assignment]
+    progress: Progress | None = None,
+) -> Built:
+    """Read ``files`` and write the wanted days (all when None) but the unwanted ones; nothing is published.
+
+    Days of the exchange's archive are built each on their own: their file is all that belongs to them.
+    """
+    days: dict[str, DayBuild] = {}
+    groups: dict[str | None, list[InputFile]] = {}
+    archive_days: set[str | None] = {f.archive_day for f in files if f.has_book and f.archive_day}
+    for file in files:
+        groups.setdefault(file.archive_day if file.archive_day in archive_days else None, []).append(file)
+    for archive_day, group in groups.items():
+        if archive_day is not None:
+            group = group + [f for f in groups.get(None, []) if not f.has_book]
+        if not any(f.has_book for f in group):
+            continue
+        one = DayPass(
+            home,
+            instrument,
+            stack,
+            wanted=_Wanted(archive_day, archive_days, wanted, unwanted),
+            before=_Before(home, instrument),
+            archive=archive_day is not None,
+        )
+        for part in arrivals(group, instrument, progress):
+            one.add(part)
+        one.end()
+        days.update(one.builds)
+    rounded = {f.sha256: f.facts.off_grid_lots for f in files}
+    return Built(home, instrument, dict(sorted(days.items())), rounded)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    archive_day: str | None
+    archive_days: set[str | None]
+    wanted: set[str] | None
+    unwanted: set[str]
+
+    def __call__(self, date: str) -> bool:
+        mine = date == self.archive_day if self.archive_day else date not in self.archive_days
+        return mine and date not in self.unwanted and (self.wanted is None or date in self.wanted)
+
+
+@dataclass(frozen=True)
+class _Before:
+    home: Home
+    instrument: Instrument
+
+    def __call__(self, date: str) -> Closing | None:
+        return closing_of_partition(self.home, self.instrument, shift_date(date, -1))
+
+
+def unfinished_days(home: Home, market: Market, dates: list[str]) -> list[str]:
+    """Return the dates of which a table is not in the lake."""
+    return [d for d in dates if not all(PartitionKey(t.name, market, d).path(home).exists() for t in TABLES)]

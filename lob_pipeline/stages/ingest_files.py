@@ -1,0 +1,187 @@
+"""The files a user gave: what they are, which tick and lot read them, and one pass that learns what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.instrument import Instrument, Market
+from lob_pipeline.core.markets import instrument
+from lob_pipeline.core.units import NS_PER_DAY, day_of_ns, day_start_ns
+from lob_pipeline.lake.home import Home
+from lob_pipeline.stages.ingest_blocks import Arrivals
+from lob_pipeline.stages.ingest_merge import FileFacts, LaneFile, merge, read_lane
+from lob_pipeline.stages.ingest_sources import Source, kept_path, sha256_of
+from lob_pipeline.venues.block import DecodedBlock
+from lob_pipeline.venues.decode import decode_file, read_recv_times
+from lob_pipeline.venues.detect import FileInfo, detect_file
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass
+class InputFile:
+    """A file to read: given by the user, or kept in the raw store. ``facts`` are filled by reading it."""
+
+    path: Path
+    name: str
+    sha256: str
+    size_bytes: int
+    info: FileInfo
+    archive_day: str | None
+    recv_path: Path | None
+    recv_sha256: str | None
+    first_ns: int = 0
+    has_recv: bool = False
+    facts: FileFacts = field(default_factory=FileFacts)
+    stamp: tuple[int, int] = (0, 0)
+
+    @property
+    def has_book(self) -> bool:
+        """Return whether the file is of the lane that carries the book."""
+        return "book" in self.info.streams
+
+    def blocks(self, instrument: Instrument) -> Iterator[DecodedBlock]:
+        """Yield the file's rows."""
+        times = read_recv_times(self.recv_path) if self.recv_path else None
+        return decode_file(self.path, instrument, recv_times=times, info=self.info)
+
+    def source(self, instrument: Instrument, kept: bool) -> Source:
+        """Return the ledger's record of the file, which has been read."""
+        kinds: dict[str, list[str]] = {}
+        for kind, days in self.facts.days.items():
+            for day in sorted(days):
+                kinds.setdefault(day_of_ns(day * NS_PER_DAY), []).append(kind)
+        return Source(
+            market=str(instrument.market),
+            sha256=self.sha256,
+            name=self.name,
+            size_bytes=self.size_bytes,
+            tick=str(instrument.tick),
+            lot=str(instrument.lot),
+            first_ns=self.facts.first_ns,
+            last_ns=self.facts.last_ns,
+            has_recv=self.has_recv,
+            kinds=kinds,
+            book=self.facts.book,
+            recv_sha256=self.recv_sha256,
+            archive_day=self.archive_day,
+            kept=kept,
+        )
+
+    def unchanged(self) -> bool:
+        """Return whether the file is still the one that was hashed, by size and time of change."""
+        return _stamp(self.path) == self.stamp
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def given_file(path: Path, market: Market) -> InputFile:
+    """Return a file the user named. Raises ``BadInputError`` when it is unreadable or of another market or format."""
+    info = detect_file(path)
+    info.require(market)
+    stamp = _stamp(path)
+    return InputFile(
+        path=path,
+        name=path.name,
+        sha256=sha256_of(path),
+        size_bytes=stamp[0],
+        info=info,
+        archive_day=info.declared_day,
+        recv_path=info.recv_path,
+        recv_sha256=sha256_of(info.recv_path) if info.recv_path else None,
+        stamp=stamp,
+    )
+
+
+def kept_file(home: Home, source: Source) -> InputFile:
+    """Return a registered file from the raw store, with what the ledger knows of it."""
+    path = kept_path(home, source)
+    return InputFile(
+        path=path,
+        name=source.name,
+        sha256=source.sha256,
+        size_bytes=source.size_bytes,
+        info=detect_file(path),
+        archive_day=source.archive_day,
+        recv_path=kept_path(home, source, source.recv_sha256) if source.recv_sha256 else None,
+        recv_sha256=source.recv_sha256,
+        first_ns=source.first_ns,
+        has_recv=source.has_recv,
+        stamp=_stamp(path),
+    )
+
+
+def instrument_of(market: Market, files: list[InputFile], tick: str | None, lot: str | None) -> Instrument:
+    """Return the instrument: tick and lot from the options, else from the recording's own data, else markets.toml.
+
+    Raises ``BadInputError`` when none knows them, or two files of one call disagree.
+    """
+    grids = {f.info.grids[market.symbol] for f in files if market.symbol in f.info.grids}
+    if len(grids) > 1 and not (tick and lot):
+        told = ", ".join(f"tick {t} lot {n}" for t, n in sorted(grids))
+        raise BadInputError(f"the files of {market} name different grids ({told}): pass --tick and --lot")
+    grid = next(iter(grids)) if len(grids) == 1 else (None, None)
+    return instrument(market, tick or grid[0], lot or grid[1])
+
+
+def peek(file: InputFile, instrument: Instrument) -> None:
+    """Read the first rows: the file's first time, and whether it has receive times.
+
+    Raises ``BadInputError`` when it has none that count: neither book messages nor trades nor quotes of the market.
+    """
+    for block in file.blocks(instrument):
+        rows = [r for r in (block.book, block.trades, block.quotes) if len(r)]
+        if not rows:
+            continue
+        times = [int(t) for r in rows for t in (*r.ts_event_ns[:8], *r.ts_recv_ns[:8]) if t > 0]
+        file.first_ns = min(times) if times else 0
+        file.has_recv = all(bool((r.ts_recv_ns > 0).all()) for r in rows)
+        return
+    raise BadInputError(
+        f"{file.path} holds no book message, trade or quote of {instrument.market}: give a recording of that market"
+    )
+
+
+def arrivals(files: list[InputFile], instrument: Instrument, progress: Progress | None = None) -> Iterator[Arrivals]:
+    """Yield the items of files that were peeked at (or are registered) in one arrival order, filling their facts.
+
+    Files with a book follow each other as one lane, files of trades alone as another.
+    Raises ``BadInputError`` when one kind of item comes from both.
+    """
+    books = sorted((f for f in files if f.has_book), key=_first)
+    trades = sorted((f for f in files if not f.has_book), key=_first)
+    lanes = [lane for lane in (trades, books) if lane]
+    by_recv = all(f.has_recv for f in files)
+    for file in files:
+        file.facts = FileFacts()
+    done = 0
+    for part in merge([read_lane([_lane_file(f, instrument) for f in lane]) for lane in lanes], by_recv):
+        if any(f.facts.days["book"] for f in trades):
+            name = next(f.name for f in trades if f.facts.days["book"])
+            raise BadInputError(f"{name} holds book messages after a long stretch without: cut that stretch off")
+        if trades and any(f.facts.days["trades"] for f in books):
+            name = next(f.name for f in books if f.facts.days["trades"])
+            raise BadInputError(
+                f"trades come twice: {name} holds trades already, so leave {', '.join(f.name for f in trades)} out"
+            )
+        done += part.book.level_rows + len(part.trades)
+        if progress is not None:
+            seen = sum(1 for f in files if f.facts.first_ns)
+            progress(max(0.0, (seen - 0.5) / len(files)), f"{done:,} rows")
+        yield part
+
+
+def _first(file: InputFile) -> tuple[int, str]:
+    return file.first_ns, file.name
+
+
+def _lane_file(file: InputFile, instrument: Instrument) -> LaneFile:
+    day = day_start_ns(file.archive_day) // NS_PER_DAY if file.archive_day else None
+    return LaneFile(partial(file.blocks, instrument), file.facts, day)
