@@ -6,7 +6,8 @@ import dagster as dg
 
 from lob_pipeline.stages.layers import LAYERS, TABLES, Layer
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+# `lob run` says itself what a step said; the instance keeps the whole log.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:

@@ -22,8 +22,6 @@ from lob_pipeline.stages.plan import PlanStep, choose_days, plan
 if TYPE_CHECKING:
     from lob_pipeline.resources import Stages
 
-_ROUNDS = 50  # of one layer; a layer settles in two, an unsettled one is a defect and says so
-
 
 @dataclass
 class RunReport:
@@ -117,8 +115,8 @@ def _run_layer(session: Session, layer: Layer, days: list[Pair], only_stale: boo
     started = time.monotonic()
     tried: Counter[Pair] = Counter()
     skipped: set[Pair] = set()
-    for _ in range(_ROUNDS):
-        steps = _of(plan(session.home, days), layer)
+    for _ in range(len(days) + 2):  # a change that travels from day to day needs a round a day
+        steps = _of(plan(session.home, days, session.given_up), layer)
         todo = {(s.market, s.date): s for s in steps if s.todo and s.certain}
         if only_stale:
             skipped |= {pair for pair, s in todo.items() if s.state == "absent"}
@@ -127,6 +125,8 @@ def _run_layer(session: Session, layer: Layer, days: list[Pair], only_stale: boo
             break
         session.build(layer, pairs)
         tried.update(pairs)
+        left = {(s.table, s.market, s.date) for s in plan(session.home, days) if s.todo and s.table in layer.tables}
+        session.given_up |= {(table, m, d) for table, m, d in left if (m, d) in pairs}
     counts: Counter[str] = Counter()
     for step in steps:
         pair = (step.market, step.date)

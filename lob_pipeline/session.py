@@ -31,6 +31,7 @@ class Session:
         self.home, self.say = home, say
         self._overrides = overrides
         self._instance: Any = None
+        self.given_up: set[tuple[str, Market, str]] = set()  # what a run tried and could not build
 
     @property
     def instance(self) -> Any:
