@@ -205,10 +205,8 @@ def read_line(line: bytes, offset: int, job: Job) -> None:
 
 def _stamp_ns(digits: bytes) -> int:
     value = int(digits) if len(digits) < 20 else 0
-    if digits[:1] != b"0" and len(digits) == 16:
-        return value * NS_PER_US
-    if digits[:1] not in (b"0", b"9") and len(digits) == 19:
-        return value
+    if digits[:1] not in (b"0", b"9") and len(digits) in (16, 19):
+        return value * NS_PER_US if len(digits) == 16 else value
     raise UnreadableError("a receive stamp of 16 digits (microseconds) or 19 (nanoseconds)", shown(digits.decode()))
 
 

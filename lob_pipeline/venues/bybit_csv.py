@@ -43,15 +43,17 @@ def read_line(line: bytes, offset: int, job: Job) -> None:
     The first line must be the header: it is written to the job's card and yields no row.
     """
     meanings = [int(m) for m in job.card[card.FIELDS :] if m]
-    if not line.isascii():
-        raise UnreadableError("ASCII text", "other bytes", next(k for k, c in enumerate(line) if c > 127))
+    line = line.removesuffix(b"\r")
+    odd = [k for k, c in enumerate(line) if not 32 <= c <= 126 or c == 34]
+    if odd:
+        raise UnreadableError("unquoted printable ASCII text", f"byte {line[odd[0]]:#04x}", odd[0])
     if not meanings:
         if not is_header(line):
             raise UnreadableError("a header with " + ",".join(_REQUIRED), shown(line.decode("ascii")))
         _read_header(line, job)
         return
-    cells = line.decode("ascii").rstrip("\r").split(",")
-    if len(cells) != len(meanings) or b'"' in line:
+    cells = line.decode("ascii").split(",")
+    if len(cells) != len(meanings):
         raise UnreadableError(f"{len(meanings)} columns as in the header", f"{len(cells)}: {shown(line.decode())}")
     cell = dict(zip(meanings, cells, strict=True))
     reader = Reader(line, job)

@@ -18,7 +18,7 @@ from lob_pipeline.venues.detect import FileInfo, Format, detect_file
 from lob_pipeline.venues.job import Job, address, finish
 from lob_pipeline.venues.lines import UnreadableError
 from lob_pipeline.venues.memory import PADDING
-from lob_pipeline.venues.source import open_source
+from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines
 
 
@@ -52,7 +52,7 @@ def decode_file(
     decoder = DECODERS[info.format]
     job = Job(instrument, decoder.spelling)
     line = 0
-    for data, size, offset in open_source(path):
+    for data, size, offset in open_source(path, BLOCK_BYTES):
         job.renew(size)
         _scan(path, decoder, job, data, size, line, offset)
         lines = int(job.card[card.N_LINES])

@@ -120,7 +120,7 @@ class Reader:
     def ms(self, found: dict[str, Any], key: str, or_us: bool = False) -> int:
         """Return a time member in nanoseconds: 13 digits of milliseconds, or 16 of microseconds where allowed."""
         value = self.whole(found, key)
-        digits = len(str(value))
+        digits = len(str(value)) if str(value)[0] != "9" else 0  # from 2255 on an int64 would overflow
         if digits == 13:
             return value * 1_000_000
         if digits == 16 and or_us:

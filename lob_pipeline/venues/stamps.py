@@ -1,7 +1,7 @@
 """Times as venues and recorders write them, from digits to nanoseconds UTC, exactly.
 
 Each form has its own number of digits, and any other number is not understood: that is what keeps seconds,
-milliseconds and microseconds apart. The forms reach from 2001 to 2286.
+milliseconds and microseconds apart. The forms reach from 2001 to 2255, where an int64 of nanoseconds nearly ends.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _NS_DIGITS = 9
 
 @njit(cache=True)
 def _whole(p: int) -> tuple[int, int, int]:
-    """Return (address after, value, digits) of at most 19 digits that do not start with 0."""
+    """Return (address after, value, digits) of at most 19 digits that start with 1 to 8: none of them overflows."""
     end, value = scan_digits(p, 19)
-    if end < 0 or byte_at(p) == 48:
+    if end < 0 or byte_at(p) == 48 or byte_at(p) == 57:
         return ~p, 0, 0
     return end, value, end - p
 
@@ -66,7 +66,7 @@ def scan_ms_or_us(p: int) -> tuple[int, int]:
 def scan_recv_stamp(p: int) -> tuple[int, int]:
     """Return (address after, nanoseconds) of a recorder's stamp: 16 digits of microseconds or 19 of nanoseconds."""
     end, value, digits = _whole(p)
-    if end >= 0 and digits == 19 and byte_at(p) < 57:  # 9.2e18 is as far as an int64 reaches
+    if end >= 0 and digits == 19:
         return end, value
     if end >= 0 and digits == 16:
         return end, value * NS_PER_US
@@ -77,7 +77,7 @@ def scan_recv_stamp(p: int) -> tuple[int, int]:
 def scan_seconds(p: int) -> tuple[int, int]:
     """Return (address after, nanoseconds) of decimal seconds: 10 digits and an optional fraction."""
     end, value, digits = _whole(p)
-    if end < 0 or digits != 10 or byte_at(p) == 57:
+    if end < 0 or digits != 10:
         return ~p, 0
     end, rest = _fraction(end, _NS_DIGITS)
     return end, value * NS_PER_S + rest
@@ -87,7 +87,7 @@ def scan_seconds(p: int) -> tuple[int, int]:
 def scan_seconds_or_ms(p: int) -> tuple[int, int]:
     """Return (address after, nanoseconds) of decimal seconds (10 digits) or milliseconds (13): ``ts_local``."""
     end, value, digits = _whole(p)
-    if end >= 0 and digits == 13 and byte_at(p) < 57:
+    if end >= 0 and digits == 13:
         end, rest = _fraction(end, 6)
         return end, value * NS_PER_MS + rest
     return scan_seconds(p)

@@ -9,8 +9,6 @@ It shares no code with ``lob_pipeline.venues``. Rows are plain tuples, in file o
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation, localcontext
@@ -51,6 +49,11 @@ def _units(text: Any, step: Decimal, rows: NaiveRows, floor: bool) -> int:
     return int(units)
 
 
+def _lines(data: bytes) -> list[str]:
+    lines = data.decode().split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def _ns(text: str, unit: int) -> int:
     with localcontext(Context(prec=60)):
         value = Decimal(text) * unit
@@ -81,9 +84,9 @@ class NaiveDecoder:
 
     def bybit(self, data: bytes, recv: list[str] | None = None) -> NaiveRows:
         """Read websocket or archive lines; ``recv``: one decimal second a line."""
-        for line, text in enumerate(data.decode().splitlines()):
+        for line, text in enumerate(_lines(data)):
             at = _ns(recv[line], 10**9) if recv else 0
-            message = json.loads(text)
+            message = json.loads(text, parse_float=Decimal)
             if "topic" not in message:
                 self.rows.skip("control")
                 continue
@@ -110,7 +113,11 @@ class NaiveDecoder:
 
     def bybit_csv(self, data: bytes) -> NaiveRows:
         """Read a trade archive."""
-        for line, t in enumerate(csv.DictReader(io.StringIO(data.decode())), start=1):
+        header, *lines = (text.removesuffix("\r").split(",") for text in _lines(data))
+        for line, cells in enumerate(lines, start=1):
+            t = dict(zip(header, cells, strict=True))
+            if t["symbol"] != self.symbol:
+                raise NaiveError(f"symbol {t['symbol']}")
             side = {"Buy": 1, "Sell": -1}[t["side"]]
             price, size = self._ticks(t["price"]), self._lots(t["size"])
             flags = int(t.get("RPI") or 0)
@@ -120,7 +127,7 @@ class NaiveDecoder:
 
     def binance(self, data: bytes) -> NaiveRows:
         """Read stamped lines, bare lines and wrappers."""
-        for line, text in enumerate(data.decode().splitlines()):
+        for line, text in enumerate(_lines(data)):
             recv = 0
             if text[0] != "{":
                 stamp, text = text.split(" ", 1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
+from unittest import mock
 
 from lob_pipeline.core.instrument import Instrument, parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.venues.block import DecodedBlock
 from lob_pipeline.venues.decode import decode_file
-from lob_pipeline_tests.naive.decode import NaiveRows
+from lob_pipeline.venues.detect import FileInfo
+from lob_pipeline.venues.source import BLOCK_BYTES
+from lob_pipeline_tests.naive.decode import NaiveDecoder, NaiveRows
+from lob_pipeline_tests.venues.samples import Sample
 
 
 def market(name: str, tick: str | None = None, lot: str | None = None) -> Instrument:
@@ -45,3 +51,28 @@ def rows_of(blocks: Iterable[DecodedBlock]) -> NaiveRows:
 def decoded(path: Path, market: Instrument) -> NaiveRows:
     """Return the rows that the decoder finds in a file."""
     return rows_of(decode_file(path, market))
+
+
+def info_of(sample: Sample, path: Path) -> FileInfo:
+    """What ``detect_file`` says of a sample: for bytes whose beginning may be damaged on purpose."""
+    family: Literal["bybit", "binance"] = "binance" if sample.format == "binance_raw" else "bybit"
+    return FileInfo(path, "plain", sample.format, family, (), (), several_symbols=True)
+
+
+def decode_bytes(sample: Sample, block_bytes: int = BLOCK_BYTES) -> NaiveRows:
+    """Return the rows that the decoder finds in a sample's bytes, read from a file in blocks of ``block_bytes``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recording"
+        path.write_bytes(sample.data)
+        with mock.patch("lob_pipeline.venues.decode.BLOCK_BYTES", block_bytes):
+            return rows_of(decode_file(path, market(sample.market), info=info_of(sample, path)))
+
+
+def reference(sample: Sample) -> NaiveRows:
+    """Return the rows that the reference finds in a sample's bytes."""
+    instrument = market(sample.market)
+    naive = NaiveDecoder(
+        instrument.market.symbol, str(instrument.tick), str(instrument.lot), spot=sample.spot, floor=sample.spot
+    )
+    read = {"bybit_messages": naive.bybit, "bybit_trades_csv": naive.bybit_csv, "binance_raw": naive.binance}
+    return read[sample.format](sample.data)
