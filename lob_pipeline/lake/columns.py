@@ -26,6 +26,9 @@ _ARROW = {
     "float64": pa.float64(),
     "string": pa.string(),
 }
+# Neighbouring levels differ in the low bytes of price and size only: split by byte, zstd sees that (a third smaller
+# than delta-packed on recordings). Times and ids rise in steps and pack better as differences.
+_SPLIT_BY_BYTE = ("price_ticks", "size_lots")
 TIME_COLUMNS = ("ts_event_ns", "ts_ns", "ts_recv_ns")
 
 
@@ -37,6 +40,7 @@ def arrow_schema(table: Table) -> pa.Schema:
 def parquet_options(table: Table) -> dict[str, Any]:
     """Return how ``table`` is encoded: delta-packed integers, plain floats, zstd 1, statistics where someone prunes."""
     encoding = {c.name: "DELTA_BINARY_PACKED" for c in table.columns if c.dtype.startswith("int")}
+    encoding |= {name: "BYTE_STREAM_SPLIT" for name in _SPLIT_BY_BYTE if name in encoding}
     encoding |= {c.name: "DELTA_BYTE_ARRAY" for c in table.columns if c.dtype == "string"}
     encoding |= {c.name: "PLAIN" for c in table.columns if c.dtype.startswith("float")}
     return {
