@@ -143,9 +143,9 @@ def advance(
     """Take the messages ``first`` … of a chunk; return (next message, rows written).
 
     ``starts`` int64 (messages + 1,): the first level row of each message, then the end of the last. ``rows`` int64
-    (n, ROW_WIDTH) and ``ids`` int64 (n,) receive rows and the update id each of them shows. ``marks`` int64 (messages
-    or 0, MARK_WIDTH) receives what happened. Returns early when ``rows`` is full (call again with the same message) and
-    after every audit message, so that the caller can compare it with the book.
+    (n, ROW_WIDTH) and ``ids`` int64 (n,) receive rows and the update id each shows (-1: not whole). ``marks`` int64
+    (messages or 0, MARK_WIDTH) receives what happened. Returns early when ``rows`` is full (call again with the same
+    message) and after every audit message, so that the caller can compare it with the book.
     """
     meta = grid.meta
     r: Int = np.int64(0)

@@ -137,7 +137,7 @@ def close_rows(book: BookState, grid: GridState, ts_ns: Int, rows: Int64Array, i
         if whole:
             meta[RUN_PENDING] = 0
         flow[:N_FLOW] = 0
-        ids[r] = meta[LAST_ID]
+        ids[r] = meta[LAST_ID] if whole else -1
         meta[NEXT] = t + meta[STEP]
         meta[ROWS] += 1
         r += 1

@@ -41,11 +41,11 @@ class Watcher(Protocol):
     def chunk(self, events: Events, starts: Int64Array, marks: Int64Array) -> None:
         """See what happened at each message of a chunk, after it was replayed."""
 
-    def audit(self, book: BookState, events: Events, lo: int, hi: int) -> None:
-        """See an audit message (level rows [lo, hi)) beside the book at its place in the stream."""
+    def audit(self, book: BookState, grid: GridState, events: Events, lo: int, hi: int) -> None:
+        """See an audit message (level rows [lo, hi)) beside the state at its place in the stream."""
 
     def rows(self, rows: Int64Array, ids: Int64Array) -> None:
-        """See emitted rows and the update id that each of them shows."""
+        """See emitted rows and the update id that each of them shows (-1 where the book is not whole)."""
 
     def end(self, book: BookState, grid: GridState) -> None:
         """See the state after the last message."""
@@ -114,7 +114,7 @@ def replay(
                     watcher.rows(batch, ids[:n].copy())
                 yield batch
             if watcher and at > before and events.kind[starts[at - 1]] == KIND_AUDIT:
-                watcher.audit(book, events, int(starts[at - 1]), int(starts[at]))
+                watcher.audit(book, grid, events, int(starts[at - 1]), int(starts[at]))
         if watcher:
             watcher.chunk(events, starts, marks)
     if watcher:

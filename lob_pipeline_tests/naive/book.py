@@ -1,6 +1,6 @@
 """The book and its rows, slow and declarative: sorted lists, and for every instant a look at the whole stream.
 
-Written from CONTRACT.md (grid rule), FEATURES.md (conventions, runs, flow columns) and ADR 0020. First each message gets
+Written from CONTRACT.md (grid rule), FEATURES.md (conventions, runs, flow columns) and ADR 0020. First a message gets
 its verdict, then the stretches in which the book is not whole are listed, then each row is looked up on its own.
 """
 
