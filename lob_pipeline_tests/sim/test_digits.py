@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.sim.digits import put_decimal, put_exponent, put_id, put_int, text
@@ -18,12 +18,14 @@ def written(buffer: np.ndarray, end: int) -> str:
     return buffer[:end].tobytes().decode("ascii")
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_whole_numbers(value: int) -> None:
     out = np.zeros(40, np.uint8)
     assert written(out, put_int(out, 0, value)) == str(value)
 
 
+@settings(deadline=None)
 @given(numbers, st.integers(0, 6), st.integers(0, 6))
 def test_decimals_are_exact_and_padded(value: int, places: int, shown: int) -> None:
     out = np.zeros(60, np.uint8)
@@ -35,6 +37,7 @@ def test_decimals_are_exact_and_padded(value: int, places: int, shown: int) -> N
     assert not found.endswith(".")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**15), st.integers(0, 8))
 def test_scientific_form_is_exact(value: int, power: int) -> None:
     out = np.zeros(60, np.uint8)
