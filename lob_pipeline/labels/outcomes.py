@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import (
     CROSS_SUM,
     DONE,

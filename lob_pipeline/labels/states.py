@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.book.bits import Int
+from lob_pipeline.core.jit import njit
 
 Bool = bool | np.bool_
 Float = float | np.float64

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.book.sequence import BRIDGE, FOLLOWS, GAP, MODES, REPLACES, UNBRIDGED, judge_message
 from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.labels.states import Int, Int64s
 from lob_pipeline.labels.truth import DELTA, SKIP, SNAPSHOT, Messages

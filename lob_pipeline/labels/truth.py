@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from lob_pipeline.book.kernel import apply_delta, best_price, lots_at, replace_book
 from lob_pipeline.book.state import BookState
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.arrivals import NEVER, NO_ROOM, arrivals, settle
 from lob_pipeline.labels.exits import exits_expire, walk
 from lob_pipeline.labels.fates import AT_TRADE, LIFE, LOTS, N_STATES, SWEEP_NS, Fates

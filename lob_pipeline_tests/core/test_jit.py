@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from lob_pipeline.core.jit import PACKAGE, imported_files
 
@@ -49,3 +52,17 @@ def test_a_change_of_an_imported_file_recompiles_the_importer(tmp_path: Path) ->
     assert run() == "20 1"
     (package / "inner.py").write_text(TEST_KERNELS["inner.py"].replace("x + 1", "x + 100"))
     assert run() == "1010 0"
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_kernels_take_njit_from_one_place(path: Path) -> None:
+    if path == PACKAGE / "core" / "jit.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "numba":
+            assert "njit" not in {alias.name for alias in node.names}, "import njit from lob_pipeline.core.jit"
+        if isinstance(node, ast.Attribute) and node.attr in {"njit", "jit"}:
+            assert not (isinstance(node.value, ast.Name) and node.value.id in {"numba", "nb"})
