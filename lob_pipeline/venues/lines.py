@@ -35,7 +35,7 @@ class UnreadableError(Exception):
 
 def shown(value: object) -> str:
     """Return ``value`` as an error may show it: short, on one line."""
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value) if isinstance(value, str | Decimal) else repr(value)
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -31,7 +31,7 @@ RATIO_FLOOR_BYTES = 64 << 20
 
 _READ_BYTES = 256 << 10
 _PIECE_BYTES = 1 << 20
-_ZSTD_READ_BYTES = 4 << 10  # a zstd block of 4 bytes may inflate to 128 KiB
+_ZSTD_READ_BYTES = 1 << 10  # a zstd block of 4 bytes may inflate to 128 KiB, so 1 KiB to 32 MiB
 _ZSTD_WINDOW_BYTES = 128 << 20
 _SAFE_MEMBER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. @+-]*\Z")
 

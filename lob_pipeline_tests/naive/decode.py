@@ -62,6 +62,10 @@ def _ns(text: str, unit: int) -> int:
     return int(value)
 
 
+def _binance_ns(time: int) -> int:
+    return time * {13: 10**6, 16: 10**3}[len(str(time))]
+
+
 class NaiveDecoder:
     """Reads the lines of one market's file."""
 
@@ -129,7 +133,7 @@ class NaiveDecoder:
         """Read stamped lines, bare lines and wrappers."""
         for line, text in enumerate(_lines(data)):
             recv = 0
-            if text[0] != "{":
+            if text.lstrip()[0] != "{":
                 stamp, text = text.split(" ", 1)
                 recv = int(stamp) * {16: 1000, 19: 1}[len(stamp)]
             message = json.loads(text, parse_float=Decimal)
@@ -152,19 +156,19 @@ class NaiveDecoder:
         if what == "markPriceUpdate":
             self.rows.skip("other_stream")
         elif what == "snapshot":
-            ts = 0 if self.spot else body.get("T", 0) * 10**6
+            ts = _binance_ns(body["T"]) if "T" in body and not self.spot else 0
             levels = self._sides(body, "bids", "asks")
             self.rows.messages.append((line, ts, recv, body["lastUpdateId"], -1, -1, -1, 1, levels))
         elif what == "depthUpdate":
-            ts = body["E" if self.spot else "T"] * 10**6
+            ts = _binance_ns(body["E" if self.spot else "T"])
             prev = body["U"] - 1 if self.spot else body["pu"]
             self.rows.messages.append((line, ts, recv, body["u"], body["U"], prev, -1, 2, self._sides(body, "b", "a")))
         elif what == "bookTicker":
-            ts = 0 if self.spot else body.get("T", 0) * 10**6
+            ts = _binance_ns(body["T"]) if "T" in body and not self.spot else 0
             best = (self._ticks(body["b"]), self._lots(body["B"]), self._ticks(body["a"]), self._lots(body["A"]))
             self.rows.quotes.append((line, ts, recv, body["u"], *best))
         elif what in ("trade", "aggTrade"):
-            ts = body["E" if self.spot else "T"] * 10**6
+            ts = _binance_ns(body["E" if self.spot else "T"])
             number = str(body["t" if what == "trade" else "a"])
             side = -1 if body["m"] else 1
             flags = 4 if body.get("X", "MARKET") != "MARKET" else 0
