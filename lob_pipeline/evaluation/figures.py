@@ -25,7 +25,7 @@ def style_words(style: str) -> str:
 def _layout(height: int, **more: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "height": height,
-        "margin": {"l": 64, "r": 20, "t": 12, "b": 46},
+        "margin": {"l": 84, "r": 20, "t": 12, "b": 46},
         "font": _FONT,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -36,7 +36,7 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:
-    return {**_AXIS, "title": {"text": title, "font": {"size": 12, "color": QUIET}}, **more}
+    return {**_AXIS, "title": {"text": title, "font": {"size": 12, "color": QUIET}, "standoff": 8}, **more}
 
 
 def _line(colour: str, width: float = 1.6, dash: str = "solid") -> dict[str, Any]:
@@ -136,7 +136,7 @@ def cost_curve(costs: dict[str, Any]) -> Figure:
         380,
         xaxis=_axis("order size, quote currency", type="log", tickformat="~s", dtick=1, showgrid=False),
         yaxis=_axis("round trip, bps", rangemode="tozero"),
-        margin={"l": 64, "r": 20, "t": 64, "b": 46},
+        margin={"l": 84, "r": 20, "t": 64, "b": 46},
     )
     return {"data": data, "layout": layout}
 
@@ -202,7 +202,7 @@ def feasibility_bars(found: dict[str, Any]) -> Figure:
         yaxis=_axis("bps", rangemode="tozero"),
         shapes=lines,
         annotations=notes,
-        margin={"l": 64, "r": 170, "t": 12, "b": 46},
+        margin={"l": 84, "r": 170, "t": 12, "b": 46},
     )
     return {"data": [bars], "layout": layout}
 
@@ -230,6 +230,6 @@ def fill_age_bars(labels: dict[str, Any]) -> Figure:
         barmode="group",
         xaxis=_axis("time from arrival to fill", type="category", showgrid=False),
         yaxis=_axis("5 s markout of fills, bps"),
-        margin={"l": 64, "r": 20, "t": 36, "b": 46},
+        margin={"l": 84, "r": 20, "t": 36, "b": 46},
     )
     return {"data": data, "layout": layout}

@@ -112,14 +112,14 @@ class Overview:
         return np.asarray(m2 * (num / (2.0 * den)), np.float64)
 
     def _spread_ticks(self) -> list[dict[str, Any]]:
-        """Return the share of valid rows by spread in ticks; what lies beyond 99.5 % is one last entry, ``more``."""
+        """Return the share of valid rows by spread in ticks; the rarest are one last entry, ``more``."""
         valid = self.column("valid")
         spread = (self.column("ask_ticks_1") - self.column("bid_ticks_1"))[valid]
         if spread.size == 0:
             return []
         ticks, counts = np.unique(spread, return_counts=True)
         shares = counts / spread.size
-        cut = min(int(np.searchsorted(np.cumsum(shares), _SPREAD_TAIL)) + 1, 40)
+        cut = min(max(int(np.searchsorted(np.cumsum(shares), _SPREAD_TAIL)) + 1, 5), 40)
         table = [{"ticks": int(t), "share": float(s), "more": False} for t, s in zip(ticks, shares, strict=True)][:cut]
         if cut < ticks.size:
             table.append({"ticks": int(ticks[cut]), "share": float(shares[cut:].sum()), "more": True})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import Manifest, read_manifest
 from lob_pipeline.lake.paths import PART, PartitionKey, list_partitions
 from lob_pipeline.lake.quarantine import newest_refusal
-from lob_pipeline.stages.survey import Progress, Survey, clock_of, crossing_of, empty_survey, survey
+from lob_pipeline.stages.survey import Progress, Survey, clock_of, crossing_of, empty_survey, instrument_of, survey
 
 
 def first_page(
@@ -88,7 +91,7 @@ def build_page(
         costs=costs,
         feasibility=feasibility(found.overview.series(), fees, crossing_of(costs), found.labels),
         source=_sources(home, market, manifests),
-        commands=_commands(market, clock_id, list(manifests)),
+        commands=_commands(home, market, clock_id, list(manifests)),
         notes=_notes(manifests, found),
     )
 
@@ -111,6 +114,10 @@ def _manifests(home: Home, market: Market, clock: str, first: str | None, last: 
     return {day: found[day] for day in sorted(found) if (first or "") <= day <= (last or "9999")}
 
 
+def _manifests_days(home: Home, market: Market, clock: str) -> list[str]:
+    return list(_manifests(home, market, clock, None, None))
+
+
 def _sources(home: Home, market: Market, manifests: dict[str, Manifest]) -> list[str]:
     days = list(manifests)
     span = days[0] if len(days) == 1 else f"{len(days)} days"
@@ -123,15 +130,21 @@ def _sources(home: Home, market: Market, manifests: dict[str, Manifest]) -> list
     return [f"{span}, {rows:,} level rows as sent"]
 
 
-def _commands(market: Market, clock: str, days: list[str]) -> dict[str, str]:
-    span = f"--market {market} --from {days[0]} --to {days[-1]} --clock {clock}"
+def _commands(home: Home, market: Market, clock: str, days: list[str]) -> dict[str, str]:
+    there = f" --home {shlex.quote(str(home.root))}" if home.given else ""
+    if clock != instrument_of(home, market).clock:
+        there = f" --clock {clock}{there}"
+    span = f"--market {market}"
+    if days != _manifests_days(home, market, clock):
+        span += f" --from {days[0]} --to {days[-1]}"
+    span += there
     dates = days[0] if len(days) == 1 else f"{days[0]}..{days[-1]}"
     return {
         "overview": f"lob page {span}",
         "costs": f"lob costs {span}",
         "feasibility": f"lob feasibility {span}",
         "labels": f"lob feasibility {span}",
-        "certificate": f"lob verify {market} {dates} --clock {clock}",
+        "certificate": f"lob verify {market} {dates}{there}",
         "version": f"lob_pipeline {__version__}.",
     }
 
@@ -146,6 +159,51 @@ def _notes(manifests: dict[str, Manifest], found: Survey) -> list[str]:
         if waiting:
             notes.append(f"{day}: too short to judge {', '.join(waiting)}; the day is published, not trained on.")
     return notes
+
+
+def try_recording(
+    paths: list[Path],
+    *,
+    market: Market | None = None,
+    tick: str | None = None,
+    lot: str | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Take a recording through ingest, books and labels in a scratch home of its own and write its first page.
+
+    ``market``: told from the content where it can be. The user's lake is not touched; the scratch home stays, so that
+    other commands can look into it with ``--home``. Returns ``page_facts`` with ``page`` and ``home``.
+    Raises ``BadInputError`` as ``ingest`` does, and when the content does not tell the market.
+    """
+    # a page from the lake needs none of the kernels that these bring
+    from lob_pipeline.stages.build_books import build_books
+    from lob_pipeline.stages.build_labels import build_labels
+    from lob_pipeline.stages.guess_market import market_of, recorded_files
+    from lob_pipeline.stages.ingest import ingest
+
+    note, tell = progress or (lambda _share, _text: None), say or (lambda _line: None)
+    files = recorded_files(paths, market)
+    chosen, guessed = market_of(files, market)
+    if guessed:
+        tell(guessed)
+    home = Home(Path(tempfile.mkdtemp(prefix="lob-try-")))
+    note(0.05, "reading")
+    report = ingest(home, chosen, files, tick=tick, lot=lot, keep=False).to_json()
+    days = sorted({p["date"] for p in report["partitions"] if p["table"] == "l2_events" and not p["refused"]})
+    refused = [f"{p['table']} of {p['date']} was refused: {p['reason']}" for p in report["partitions"] if p["refused"]]
+    for i, day in enumerate(days):
+        note(0.3 + 0.5 * i / len(days), f"books and simulated orders of {day}")
+        if not build_books(home, chosen, day).refused:
+            build_labels(home, chosen, day)
+    note(0.85, "the page")
+    page = build_page(home, chosen, None, None, None)
+    page.notes.extend(refused)
+    path = out or home.reports / f"first-page_{chosen}.html"
+    write_page(page, path)
+    note(1.0, "done")
+    return {**page_facts(page), "page": str(path), "home": str(home.root)}
 
 
 def page_facts(page: FirstPage) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def _read_labels(home: Home, found: Survey) -> None:
     present = [key for key in keys if key.path(home).exists()]
     if len(present) < len(keys):
         absent = ", ".join(key.date for key in keys if key not in present)
-        found.notes.append(f"No labels of {absent} are in the lake: simulated orders of other days only.")
+        rest = "those of the other days are shown" if present else "they are left out"
+        found.notes.append(f"No simulated orders of {absent} are in the lake: {rest}.")
     total = sum(read_manifest(key.path(home)).rows for key in present)
     if not total:
         return

@@ -79,7 +79,7 @@ def test_every_figure_names_its_command_and_carries_whole_data(home: Home) -> No
     assert len(figures) == 5
     for figure in figures:
         assert re.search(
-            r"<code>lob \w+ --market bybit-linear.BTCUSDT --from 2024-08-08 --to 2024-08-08 --clock t100ms</code>",
+            r"<code>lob \w+ --market bybit-linear.BTCUSDT --home [^<]+</code>",
             figure,
         )
     for spec in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.S):
@@ -148,4 +148,4 @@ def test_costs_and_feasibility_report_the_same_days(home: Home) -> None:
     assert json.loads(json.dumps(best, allow_nan=False)) == best
     lines = list(cost_lines(found))
     assert any(line.lstrip().startswith("100,000   buy") for line in lines)
-    assert any("No labels of 2024-08-07, 2024-08-08" in line for line in feasibility_lines(best))
+    assert any("No simulated orders of 2024-08-07, 2024-08-08" in line for line in feasibility_lines(best))
