@@ -51,7 +51,7 @@ class Audits:
         """Take the audit message in the level rows [lo, hi): a snapshot, a delta after the day's end, a bare mark."""
         side, price, size = events.side[lo:hi], events.price_ticks[lo:hi], events.size_lots[lo:hi]
         update_id, prev_id = int(events.update_id[lo]), int(events.prev_update_id[lo])
-        if hi - lo == 1 and size[0] == 0:
+        if hi - lo == 1 and price[0] == 0 and size[0] == 0:
             return
         if grid.meta[WHOLE] == 0:
             if prev_id < 0:

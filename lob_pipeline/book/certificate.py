@@ -32,6 +32,9 @@ from lob_pipeline.core.units import NS_PER_S
 
 TRADE_TOUCH_MINIMUM = 20
 TRADE_TOUCH_SHARE = 0.8
+UNSOUND_SHARE = 0.05  # of the rows of a whole book
+SPREAD_FACTOR = 10  # times (traded spread + 1 tick)
+SPREAD_PAIRS = 10
 WARM_WINDOW_NS = 300 * NS_PER_S  # the longest window of the book features
 
 _TS, _VALID, _RUN_START, _TRUNCATED = ROW["ts_ns"], ROW["valid"], ROW["run_start"], ROW["truncated"]
@@ -197,6 +200,17 @@ class Certificate:
         return {"compared": self.quotes.compared, "equal": self.quotes.equal}
 
     @property
+    def unsound(self) -> bool:
+        """Whether more rows of a whole book lack a side or are crossed than a sound book ever shows."""
+        return self.counts.whole_unsound > UNSOUND_SHARE * self.counts.whole
+
+    @property
+    def spread_implausible(self) -> bool:
+        """Whether the median spread is wider than the trades themselves allow (from SPREAD_PAIRS pairs on)."""
+        pairs, traded = self.traded_spread
+        return pairs >= SPREAD_PAIRS and self.counts.median_spread_ticks() > SPREAD_FACTOR * (traded + 1)
+
+    @property
     def unapplied_bridges(self) -> int:
         """Snapshots that an event of the stream would have bridged, but that came to nothing."""
         chain = np.concatenate([np.empty((0, 2), np.int64), *self._dropped])
@@ -214,6 +228,8 @@ class Certificate:
             and (quote is None or quote["equal"] == quote["compared"])
             and self.audits.match is not False
             and self.boundary is not False
+            and not self.unsound
+            and not self.spread_implausible
         )
         return {
             "market": str(self.instrument.market),

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from lob_pipeline.book.bits import Int
-from lob_pipeline.book.certificate import TRADE_TOUCH_MINIMUM, TRADE_TOUCH_SHARE, Certificate
+from lob_pipeline.book.certificate import (
+    SPREAD_FACTOR,
+    SPREAD_PAIRS,
+    TRADE_TOUCH_MINIMUM,
+    TRADE_TOUCH_SHARE,
+    UNSOUND_SHARE,
+    Certificate,
+)
 from lob_pipeline.book.depth import ASK_LOTS, ASK_TICKS, BID_LOTS, BID_TICKS
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.clock import Clock
@@ -15,10 +22,6 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import LEVELS, ROW
 from lob_pipeline.core.units import NS_PER_DAY, day_start_ns, format_ns
-
-UNSOUND_SHARE = 0.05
-SPREAD_FACTOR = 10
-SPREAD_PAIRS = 10
 
 _TS, _CLOSE, _VALID, _DECIDABLE = ROW["ts_ns"], ROW["close_ns"], ROW["valid"], ROW["decidable"]
 # what can be wrong with a row, in the order of ``check_rows``' result
@@ -148,6 +151,8 @@ def _broken(certificate: Certificate, facts: dict[str, Any]) -> list[str]:
         "top_of_book_match": quote is not None and quote["equal"] < quote["compared"],
         "closing_snapshot_match": facts["closing_snapshot_match"] is False,
         "boundary_match": facts["boundary_match"] is False,
+        "two_sided_uncrossed": certificate.unsound,
+        "spread_sanity": certificate.spread_implausible,
     }
     return [reason for reason, holds in reasons.items() if holds]
 
@@ -176,9 +181,8 @@ def _touch(certificate: Certificate) -> CheckOutcome:
 
 def _sound(certificate: Certificate) -> CheckOutcome:
     c = certificate.counts
-    ok = c.whole_unsound <= UNSOUND_SHARE * c.whole
     message = f"{c.whole_unsound} of {c.whole} rows of a whole book lack a side or are crossed, {UNSOUND_SHARE:.0%} may"
-    return judge("two_sided_uncrossed", ok, examined=c.rows, judged=c.whole, message=message)
+    return judge("two_sided_uncrossed", not certificate.unsound, examined=c.rows, judged=c.whole, message=message)
 
 
 def _spread(certificate: Certificate) -> CheckOutcome:
@@ -186,7 +190,7 @@ def _spread(certificate: Certificate) -> CheckOutcome:
     median, bound = certificate.counts.median_spread_ticks(), SPREAD_FACTOR * (traded + 1)
     return judge(
         "spread_sanity",
-        pairs < SPREAD_PAIRS or median <= bound,
+        not certificate.spread_implausible,
         examined=certificate.counts.rows,
         judged=pairs if certificate.counts.valid else 0,
         minimum=SPREAD_PAIRS,
