@@ -115,18 +115,21 @@ def _run_layer(session: Session, layer: Layer, days: list[Pair], only_stale: boo
     started = time.monotonic()
     tried: Counter[Pair] = Counter()
     skipped: set[Pair] = set()
-    for _ in range(len(days) + 2):  # a change that travels from day to day needs a round a day
-        steps = _of(plan(session.home, days, session.given_up), layer)
+    for _ in range(2 * len(days) + 2):  # a change that travels from day to day needs a round a day
+        everything = [s for s in plan(session.home, days, session.given_up) if s.table in layer.tables]
+        steps = _of(everything, layer)
         todo = {(s.market, s.date): s for s in steps if s.todo and s.certain}
         if only_stale:
             skipped |= {pair for pair, s in todo.items() if s.state == "absent"}
         pairs = [pair for pair in todo if pair not in skipped and tried[pair] < 2]
-        if not pairs:
+        if pairs:
+            session.build(layer, pairs)
+            tried.update(pairs)
+            continue
+        stuck = {(s.table, s.market, s.date) for s in everything if s.todo} - session.given_up
+        if not stuck:
             break
-        session.build(layer, pairs)
-        tried.update(pairs)
-        left = {(s.table, s.market, s.date) for s in plan(session.home, days) if s.todo and s.table in layer.tables}
-        session.given_up |= {(table, m, d) for table, m, d in left if (m, d) in pairs}
+        session.given_up |= stuck  # what optionally reads them is done without them
     counts: Counter[str] = Counter()
     for step in steps:
         pair = (step.market, step.date)

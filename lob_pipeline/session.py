@@ -31,7 +31,7 @@ class Session:
         self.home, self.say = home, say
         self._overrides = overrides
         self._instance: Any = None
-        self.given_up: set[tuple[str, Market, str]] = set()  # what a run tried and could not build
+        self.given_up: set[tuple[str, Market, str]] = set()  # what could not be built
 
     @property
     def instance(self) -> Any:

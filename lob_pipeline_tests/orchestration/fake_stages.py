@@ -142,7 +142,7 @@ def register_days(home: Home, market: Market, days: list[str], text: str = "") -
             first_ns=start + 1,
             last_ns=start + 2,
             has_recv=False,
-            days={day: ["book", "trades"]},
+            kinds={day: ["book", "trades"]},
             book=BookFacts(first=(start + 1, 0, 1, -1), first_is_snapshot=True),
         )
         append(raw_ledger(home), source.to_json())

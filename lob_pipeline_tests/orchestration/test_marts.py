@@ -71,8 +71,8 @@ def publish(home: Home, date: str, seed: int, *, gate: bool = True) -> Columns:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("marts"))
+def home(memory_folder: Path) -> Home:
+    return Home(memory_folder / "marts")
 
 
 @pytest.fixture(scope="module")

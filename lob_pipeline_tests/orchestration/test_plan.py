@@ -21,8 +21,8 @@ PAIRS = [(MARKET, day) for day in DAYS]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path)
+def home(memory_home: Path) -> Home:
+    home = Home(memory_home)
     register_days(home, MARKET, DAYS)
     return home
 
@@ -145,10 +145,10 @@ def test_days_without_a_source_are_blocked_and_unknown_days_are_bad_input(home: 
         choose_days(home, MARKET, "yesterday", None)
 
 
-def test_a_year_of_days_is_planned_without_deep_recursion(tmp_path: Path) -> None:
+def test_a_year_of_days_is_planned_without_deep_recursion(memory_home: Path) -> None:
     import datetime as dt
 
-    home = Home(tmp_path)
+    home = Home(memory_home)
     start = dt.date(2024, 1, 1)
     days = [(start + dt.timedelta(days=i)).isoformat() for i in range(700)]
     register_days(home, MARKET, days)

@@ -24,8 +24,8 @@ LAYERS = ("raw", "books", "features", "labels")
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path)
+def home(memory_home: Path) -> Home:
+    home = Home(memory_home)
     register_days(home, MARKET, DAYS)
     return home
 
@@ -124,9 +124,9 @@ def test_a_stage_that_fails_is_named_and_the_other_days_are_built(home: Home) ->
     assert any("broken on purpose" in line for line in said)
 
 
-def test_reversed_arrival_ends_in_the_same_content(home: Home, tmp_path: Path) -> None:
+def test_reversed_arrival_ends_in_the_same_content(home: Home, memory_folder: Path) -> None:
     run(home, Fake())
-    other = Home(tmp_path / "reversed")
+    other = Home(memory_folder / "reversed")
     for day in reversed(DAYS):
         register_days(other, MARKET, [day])
         run(other, Fake(), first=day, last=day)
@@ -185,8 +185,8 @@ def test_two_markets_and_a_choice_of_one(home: Home) -> None:
         run(home, fake, market=OTHER, first="2026-01-07")
 
 
-def test_a_day_before_the_first_partition_is_built_without_a_run(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+def test_a_day_before_the_first_partition_is_built_without_a_run(memory_home: Path) -> None:
+    home = Home(memory_home)
     old = Market("binance-usdm", "BTCUSDT")
     register_days(home, old, ["2021-05-19"])
     report, said = run(home, Fake())

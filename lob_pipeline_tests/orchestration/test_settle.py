@@ -24,8 +24,8 @@ BOOKS = dg.AssetKey("book_snapshots")
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path)
+def home(memory_home: Path) -> Home:
+    home = Home(memory_home)
     register_days(home, MARKET, DAYS)
     return home
 
