@@ -156,14 +156,14 @@ def cost_by_hour(costs: dict[str, Any]) -> Figure | None:
             row.append(None if any(v is None for v in found) else sum(found) / len(found))
         grid.append(row)
     heat = {
-        "type": "heatmap", "x": hours, "y": [f"{s:,}" for s in sizes], "z": grid, "colorscale": "Blues",
+        "type": "heatmap", "x": hours, "y": [f"{s:,}" for s in sizes], "z": grid, "colorscale": [[0, "#eaf2f9"], [1, "#15507f"]],
         "colorbar": {"title": {"text": "bps"}, "thickness": 12, "outlinewidth": 0}, "xgap": 1, "ygap": 1,
         "hovertemplate": "%{x}:00 UTC, %{y} quote: %{z:.3f} bps<extra></extra>",
     }  # fmt: skip
     layout = _layout(
         300,
         hovermode="closest",
-        xaxis=_axis("hour, UTC", showgrid=False, dtick=max(1, len(hours) // 12)),
+        xaxis=_axis("hour, UTC", showgrid=False, zeroline=False, dtick=max(1, len(hours) // 12)),
         yaxis=_axis("order size, quote", type="category", showgrid=False),
         margin={"l": 80, "r": 20, "t": 12, "b": 46},
     )
@@ -177,8 +177,8 @@ def feasibility_bars(found: dict[str, Any]) -> Figure:
     names = [e["horizon"] for e in entries]
     error = {
         "type": "data", "symmetric": False, "thickness": 1.2, "width": 5, "color": INK,
-        "array": [0 if m["high"] is None else m["high"] - m["mean"] for m in moves],
-        "arrayminus": [0 if m["low"] is None else m["mean"] - m["low"] for m in moves],
+        "array": [None if m["high"] is None else m["high"] - m["mean"] for m in moves],
+        "arrayminus": [None if m["low"] is None else m["mean"] - m["low"] for m in moves],
     }  # fmt: skip
     bars = {
         "type": "bar", "name": "average move, all of it", "x": names, "y": [m["mean"] for m in moves],
@@ -219,8 +219,8 @@ def fill_age_bars(labels: dict[str, Any]) -> Figure:
                 "marker": {"color": colour}, "customdata": [c["effective_n"] for c in cells],
                 "error_y": {
                     "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": QUIET,
-                    "array": [0 if c["high"] is None else c["high"] - c["mean"] for c in cells],
-                    "arrayminus": [0 if c["low"] is None else c["mean"] - c["low"] for c in cells],
+                    "array": [None if c["high"] is None else c["high"] - c["mean"] for c in cells],
+                    "arrayminus": [None if c["low"] is None else c["mean"] - c["low"] for c in cells],
                 },
                 "hovertemplate": "%{y:.2f} bps, effective n %{customdata:,}",
             }

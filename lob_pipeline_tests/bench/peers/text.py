@@ -14,14 +14,14 @@ def orjson_rows(request: dict[str, Any]) -> dict[str, Any]:
     with open(f"{request['folder']}/messages.ndjson", "rb") as file:
         lines = file.read().splitlines()
     prices, sizes = array("d"), array("d")
-    started = time.perf_counter()
+    started = time.process_time()
     for line in lines:
         data = orjson.loads(line)["data"]
         for side in (data["b"], data["a"]):
             for price, size in side:
                 prices.append(float(price))
                 sizes.append(float(size))
-    return {"seconds": time.perf_counter() - started, "rows": len(prices)}
+    return {"seconds": time.process_time() - started, "rows": len(prices)}
 
 
 TASKS = {"orjson": orjson_rows}
