@@ -156,7 +156,8 @@ def cost_by_hour(costs: dict[str, Any]) -> Figure | None:
             row.append(None if any(v is None for v in found) else sum(found) / len(found))
         grid.append(row)
     heat = {
-        "type": "heatmap", "x": hours, "y": [f"{s:,}" for s in sizes], "z": grid, "colorscale": [[0, "#eaf2f9"], [1, "#15507f"]],
+        "type": "heatmap", "x": hours, "y": [f"{s:,}" for s in sizes], "z": grid,
+        "colorscale": [[0, "#eaf2f9"], [1, "#15507f"]],
         "colorbar": {"title": {"text": "bps"}, "thickness": 12, "outlinewidth": 0}, "xgap": 1, "ygap": 1,
         "hovertemplate": "%{x}:00 UTC, %{y} quote: %{z:.3f} bps<extra></extra>",
     }  # fmt: skip
