@@ -81,11 +81,14 @@ def _ingest_lines(report: dict[str, Any]) -> Iterator[str]:
 def _each_day(
     market: str, date: str, home: Home, build: Callable[..., StageResult], table: str, clock: str | None
 ) -> list[StageResult]:
+    from lob_pipeline.core.clock import parse_clock
     from lob_pipeline.core.instrument import parse_market
     from lob_pipeline.core.units import parse_dates
     from lob_pipeline.stages.days import days_with_events
 
     parsed = parse_market(market)
+    if clock:
+        parse_clock(clock)
     results = []
     for day in days_with_events(home, parsed, parse_dates(date)):
         results.append(build(home, parsed, day, clock))
