@@ -95,7 +95,7 @@ def build(
         if archive_day is not None:
             group = group + [f for f in groups.get(None, []) if not f.has_book]
         if not any(f.has_book for f in group):
-            continue
+            continue  # read below, unless an archive day has read it
         one = DayPass(
             home,
             instrument,
@@ -108,6 +108,10 @@ def build(
             one.add(part)
         one.end()
         days.update(one.builds)
+    for file in files:
+        if not file.facts.first_ns:
+            for _ in arrivals([file], instrument, progress):
+                pass  # trades of days whose books are registered already: only their facts are wanted
     rounded = {f.sha256: f.facts.off_grid_lots for f in files}
     return Built(home, instrument, dict(sorted(days.items())), rounded)
 

@@ -30,7 +30,8 @@ _OVERLAP_DELTAS = 1000
 
 @dataclass(frozen=True)
 class Closing:
-    """Where a day's book stream ended. ``end_id``: id the book's chain ends in; ``arrived_id``: of the last delta.
+    """Where a day's book stream ended. ``end_id``: id the book's chain ends in; ``arrived_id``: that its last
+    message left the stream at.
 
     ``levels``: side, price_ticks, size_lots of the whole book, bids best first, then asks; None when it was not whole.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from lob_pipeline.book.state import new_book
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import Instrument
-from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, L2_EVENTS, QUOTES, TRADES, Table
+from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, KIND_DELTA, L2_EVENTS, QUOTES, TRADES, Table
 from lob_pipeline.core.units import BID, NS_PER_DAY, day_start_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import Manifest
@@ -134,9 +134,10 @@ class DayBuild:
             self._writers[2].write(rows)
 
     def _add_book(self, book: BookMessages, when: Int64s, order: Int64s) -> list[tuple[int, int]]:
-        deltas = np.flatnonzero(book.prev_update_id >= 0)
-        if deltas.shape[0]:
-            self.arrived_id = int(book.update_id[deltas[-1]])
+        bridged = self._instrument.sequence == "bridge"
+        chain = np.flatnonzero(book.kind == KIND_DELTA) if bridged else np.arange(len(book))
+        if chain.shape[0]:
+            self.arrived_id = int(book.update_id[chain[-1]])
         if self.archive:
             return self._add_archived(book, when, order)
         if self._crossing is None:

@@ -184,4 +184,4 @@ def _first(file: InputFile) -> tuple[int, str]:
 
 def _lane_file(file: InputFile, instrument: Instrument) -> LaneFile:
     day = day_start_ns(file.archive_day) // NS_PER_DAY if file.archive_day else None
-    return LaneFile(partial(file.blocks, instrument), file.facts, day)
+    return LaneFile(partial(file.blocks, instrument), file.facts, day, bridged=instrument.sequence == "bridge")

@@ -30,7 +30,7 @@ class BookFacts:
     first: tuple[int, int, int, int]  # time, receive time, id and claimed previous id of the first message
     first_is_snapshot: bool
     first_delta_follows: int | None = None
-    last_id: int | None = None  # of the last delta, where there is one
+    last_id: int | None = None  # that the next delta must follow: of the last message, of the last delta where bridged
 
 
 @dataclass
@@ -52,11 +52,15 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class LaneFile:
-    """A file of a lane: how to read it, what was learnt, and the archive day in its name (days since 1970)."""
+    """A file of a lane: how to read it, what was learnt, and the archive day in its name (days since 1970).
+
+    ``bridged``: the venue's snapshots bridge a chain of deltas, they are no part of it.
+    """
 
     blocks: Callable[[], Iterator[DecodedBlock]]
     facts: FileFacts
     archive_day: int | None = None
+    bridged: bool = False
 
 
 def day_number(t_ns: Int64s) -> Int64s:
@@ -136,7 +140,7 @@ def _join_blocks(one: DecodedBlock, two: DecodedBlock) -> DecodedBlock:
 def _arrivals(block: DecodedBlock, file: LaneFile, clock: _LaneClock, latest: int) -> Arrivals:
     when = _filled(block.book.ts_event_ns, latest)
     book_day, trades_day, quotes_day = clock.days(block, when, file.archive_day)
-    _learn(file.facts, block, when, (book_day, trades_day, quotes_day))
+    _learn(file, block, when, (book_day, trades_day, quotes_day))
     book_at, trades_at, quotes_at = places(block)
     items = len(block.book) + len(block.trades) + len(block.quotes)
     return Arrivals(
@@ -154,7 +158,8 @@ def _arrivals(block: DecodedBlock, file: LaneFile, clock: _LaneClock, latest: in
     )
 
 
-def _learn(facts: FileFacts, block: DecodedBlock, when: Int64s, days: tuple[Int64s, Int64s, Int64s]) -> None:
+def _learn(file: LaneFile, block: DecodedBlock, when: Int64s, days: tuple[Int64s, Int64s, Int64s]) -> None:
+    facts = file.facts
     for name, values in zip(("book", "trades", "quotes"), days, strict=True):
         facts.days[name].update(np.unique(values).tolist())
     for times in (when, block.trades.ts_event_ns):
@@ -175,7 +180,9 @@ def _learn(facts: FileFacts, block: DecodedBlock, when: Int64s, days: tuple[Int6
     if deltas.shape[0]:
         if known.first_delta_follows is None:
             known.first_delta_follows = int(book.prev_update_id[deltas[0]])
-        known.last_id = int(book.update_id[deltas[-1]])
+    chain = deltas if file.bridged else np.arange(len(book))
+    if chain.shape[0]:
+        known.last_id = int(book.update_id[chain[-1]])
 
 
 class _Lane:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.instrument import Market, parse_market
+from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.units import day_of_ns, shift_date
 from lob_pipeline.lake import ledger
 from lob_pipeline.lake.home import Home
@@ -115,7 +116,8 @@ class Registered:
             if source.book is not None and "book" in source.kinds[tomorrow] and not source.archive_day:
                 opens = day_of_ns(source.book.first[0] - 1) == tomorrow
                 follows = source.book.first_delta_follows == own[-1].book.last_id
-                return source if opens and follows else None
+                restarts = source.book.first_is_snapshot and instrument(market, "1", "1").sequence != "bridge"
+                return source if opens and follows and not restarts else None
         return None
 
     def inputs(self, home: Home, market: Market, date: str, events_before: str | None = None) -> dict[str, str]:

@@ -57,7 +57,8 @@ class Marts:
             "LOB_LAKE": str(self.home.lake),
             "LOB_DBT_USABLE": str(self.folder / "usable_partitions.parquet"),
             "LOB_DBT_DATABASE": str(self.database),
-            "LOB_DBT_TARGET": str(self.folder / "target"),
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
         }
@@ -157,9 +158,8 @@ class Marts:
         if self.manifest.exists() and stamp.exists() and stamp.read_text("utf-8") == self.project_sha256:
             return self.manifest
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [dbt_executable(), "parse", "--no-partial-parse", "--log-path", str(self.folder / "logs")]
         done = subprocess.run(
-            [*command, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
+            [dbt_executable(), "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
