@@ -1,7 +1,7 @@
 """The one loop over book messages: judge, close rows, apply, count.
 
 Batch hands it chunks, live one message at a time: there is no second implementation. It can stop between any two rows
-and go on later. The rules that the code decides where the specification is silent: docs/adr/0020.
+and go on later. What it decides where the specification is silent: docs/adr/0004, 0005, 0020.
 """
 
 from __future__ import annotations
@@ -37,7 +37,16 @@ from lob_pipeline.book.grid import (
     open_rows,
 )
 from lob_pipeline.book.kernel import best_price, refresh, replace_book, set_levels
-from lob_pipeline.book.sequence import BRIDGE, FOLLOWS, GAP, REPLACES, UNBRIDGED, judge_message
+from lob_pipeline.book.sequence import (
+    BRIDGE,
+    DUPLICATE,
+    FOLLOWS,
+    GAP,
+    REPLACES,
+    STALE,
+    UNBRIDGED,
+    judge_message,
+)
 from lob_pipeline.book.state import DIRTY, BookState, Int8Array, Int64Array
 from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_DELTA, KIND_SNAPSHOT
@@ -159,7 +168,8 @@ def advance(
             if len(marks) > 0:
                 marks[j, M_VERDICT] = meta[VERDICT]
                 marks[j, M_EXPECTED] = expected
-                marks[j, M_LATE] = kind != KIND_AUDIT and meta[PHASE] == 1 and ts_ns < meta[SEEN_NS]
+                dropped = meta[VERDICT] == STALE or meta[VERDICT] == DUPLICATE or kind == KIND_AUDIT
+                marks[j, M_LATE] = not dropped and meta[PHASE] == 1 and ts_ns < meta[SEEN_NS]
             if kind != KIND_AUDIT:
                 meta[SEEN_NS] = max(meta[SEEN_NS], ts_ns)
         if meta[PHASE] == 1:

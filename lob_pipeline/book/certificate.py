@@ -57,7 +57,7 @@ class RowCounts:
     _last_ns: int = -1
 
     def add(self, rows: Int64Array, whole: npt.NDArray[np.bool_], step_ns: int, warm_rows: int) -> None:
-        """Count a batch. A row is warm when ``warm_rows`` + 1 rows up to it are valid, a run's first not among them."""
+        """Count a batch. A row is warm when it and the ``warm_rows`` rows before it are valid rows of one run."""
         valid = rows[:, _VALID] != 0
         bid, ask = rows[:, _BID], rows[:, _ASK]
         self.rows += len(rows)
@@ -73,7 +73,7 @@ class RowCounts:
         index = np.arange(1, len(rows) + 1)
         since = np.maximum.accumulate(np.where(breaks, index, 0))
         length = np.where(since == 0, self._run + index, index - since + valid[np.maximum(since - 1, 0)])
-        self.warm += int((valid & (length > warm_rows + 1)).sum())
+        self.warm += int((valid & (length > warm_rows)).sum())
         self._run, self._last_ns = int(length[-1]), int(rows[-1, _TS])
 
     def median_spread_ticks(self) -> float:

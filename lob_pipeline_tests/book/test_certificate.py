@@ -201,7 +201,7 @@ def _naive_warm(rows: np.ndarray, window: int) -> int:
     for i, row in enumerate(rows):
         follows = i > 0 and rows[i - 1, ROW["valid"]] and not row[ROW["run_start"]]
         length = (length + 1 if follows else 1) if row[ROW["valid"]] else 0
-        warm += length > window + 1
+        warm += length > window
     return warm
 
 
