@@ -18,15 +18,15 @@ def explain_lines(found: dict[str, Any]) -> Iterator[str]:
     for note in found["notes"]:
         yield f"note: {note}"
     yield ""
-    yield "1. Bytes"
+    yield "Bytes"
     for message in found["messages"]:
         yield from _message_lines(message)
     yield ""
-    yield "2. Book row"
+    yield "Book row"
     yield from _row_lines(found["row"])
     if found["features"]:
         yield ""
-        yield "3. Features"
+        yield "Features"
         for f in found["features"]:
             value = "nan" if f["value"] is None else f"{f['value']:.6g}"
             yield f"  {f['name']:38} {value:>14}  {f['formula']}"
@@ -65,7 +65,7 @@ def _row_lines(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _order_lines(order: dict[str, Any]) -> Iterator[str]:
-    what = "4. Buy at the bid" if order["side"] > 0 else "5. Sell at the ask"
+    what = "Buy at the bid" if order["side"] > 0 else "Sell at the ask"
     yield f"{what}: {order['q_lots']} lot at {order['limit_ticks']} ticks, {order['model']} queue model"
     latency_ms = (order["t_arrive_ns"] - order["t_decide_ns"]) / 1e6
     yield f"  decided at {order['t_decide_ns']} ns, arrives {latency_ms:g} ms later"
