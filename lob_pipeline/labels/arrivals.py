@@ -9,64 +9,61 @@ ended are served the trades that still lie in theirs.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from lob_pipeline.book.kernel import best_price
 from lob_pipeline.book.state import BookState
-from lob_pipeline.core.jit import njit
-from lob_pipeline.labels.exits import exit_arrives, group_for
+from lob_pipeline.labels.exits import NO_ROOM, exit_arrives, group_for
 from lob_pipeline.labels.fates import (
+    ARRIVALS,
     ARRIVE_NS,
     AT_ROW,
     AT_TRADE,
+    EXIT_NS,
     LIFE,
+    LIMIT,
     LOTS,
     MODEL,
     N_EVENTS,
     Q_ARRIVE,
+    QUEUE,
     ROWS,
     SIDE,
     Fates,
-    rest_lots,
     take,
 )
+from lob_pipeline.labels.fills import rest_lots
 from lob_pipeline.labels.resting import (
     ACTIVE,
     ARRIVE,
     FRESH,
     HEAD,
     KEY,
+    LIST,
+    NO_GROUP,
     NUMBER,
     OFFSET,
     TAIL,
     Resting,
     close_if_empty,
+    find,
+    has_room,
     place,
 )
 from lob_pipeline.labels.spec import KIND_QUEUE, KIND_REJECTED, KIND_THROUGH
 from lob_pipeline.labels.states import Bool, Int, Int64s, States, Tape
 
 NEVER = np.int64(1 << 62)
-NO_ROOM = 1
 
 
 @njit(cache=True)
-def _meet(
-    resting: Resting,
-    fates: Fates,
-    tape: Tape,
-    cursor: Int64s,
-    settings: Int64s,
-    m: Int,
-    g: Int,
-    i: Int,
-    key: Int,
-    k: Int,
-) -> Bool:
+def _meet(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, m: Int, g: Int, i: Int, k: Int) -> Bool:
     """Let order ``i`` of list ``m`` alone meet trade ``k`` at its side; return whether that completes it."""
     trade_key = -np.int64(tape.side[k]) * tape.price[k]
+    key = resting.groups[g, KEY]
     number = resting.tags[m, g, i, NUMBER]
     if trade_key < key:
-        return take(fates, cursor, settings, m, number, settings[LOTS], tape.time_ns[k], KIND_THROUGH)
+        return take(fates, clock, m, number, clock[LOTS], tape.time_ns[k], KIND_THROUGH)
     if trade_key > key:
         return False
     resting.tags[m, g, i, OFFSET] -= tape.lots[k]
@@ -74,116 +71,142 @@ def _meet(
     resting.front[m, g, i] = max(front, 0.0)
     if front >= 0.0:
         return False
-    lots = np.int64(min(np.float64(rest_lots(fates, settings, m, number)), np.floor(-front)))
-    return lots > 0 and take(fates, cursor, settings, m, number, lots, tape.time_ns[k], KIND_QUEUE)
+    lots = np.int64(min(np.float64(rest_lots(fates, clock, m, number)), np.floor(-front)))
+    return lots > 0 and take(fates, clock, m, number, lots, tape.time_ns[k], KIND_QUEUE)
 
 
 @njit(cache=True)
-def _catch_up(
-    resting: Resting, fates: Fates, tape: Tape, cursor: Int64s, settings: Int64s, m: Int, g: Int, si: Int
-) -> None:
+def _catch_up(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, m: Int, g: Int, si: Int) -> None:
     """Let the order that has just arrived at the end of list ``m`` meet the trades already met in its window."""
-    i = resting.ends[m, g, TAIL] - 1
+    groups = resting.groups
+    i = groups[g, TAIL + LIST * m] - 1
     arrive = resting.tags[m, g, i, ARRIVE]
-    first = cursor[AT_TRADE]
+    first = clock[AT_TRADE]
     while first > 0 and tape.time_ns[first - 1] > arrive:
         first -= 1
-    if first == cursor[AT_TRADE]:
+    if first == clock[AT_TRADE]:
         return
-    if i < resting.ends[m, g, FRESH]:
-        resting.ends[m, g, FRESH] = i
-    for k in range(first, cursor[AT_TRADE]):
-        if tape.time_ns[k] <= arrive + settings[LIFE] and (1 + tape.side[k]) >> 1 == si:
-            if _meet(resting, fates, tape, cursor, settings, m, g, i, resting.groups[g, KEY], k):
-                resting.ends[m, g, TAIL] = i
+    groups[g, FRESH + LIST * m] = min(i, groups[g, FRESH + LIST * m])
+    for k in range(first, clock[AT_TRADE]):
+        if tape.time_ns[k] <= arrive + clock[LIFE] and (1 + np.int64(tape.side[k])) >> 1 == si:
+            if _meet(resting, fates, tape, clock, m, g, i, k):
+                groups[g, TAIL + LIST * m] = i
                 return
 
 
 @njit(cache=True)
-def settle(resting: Resting, fates: Fates, tape: Tape, cursor: Int64s, settings: Int64s, b_ns: Int) -> Bool:
+def settle(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, b_ns: Int) -> Bool:
     """Serve orders whose life ends before ``b_ns`` the trades of their life that are still to come; forget them.
 
     Only where ``seq`` puts a message before a trade of earlier time. Returns whether fill events were added.
     """
-    events = cursor[N_EVENTS]
+    groups, tags = resting.groups, resting.tags
+    events = clock[N_EVENTS]
     for si in range(2):
         for at in range(resting.meta[ACTIVE + si] - 1, -1, -1):
             g = resting.ladder[si, at]
-            for m in range(resting.ends.shape[0]):
-                i = resting.ends[m, g, HEAD]
-                while i < resting.ends[m, g, TAIL] and resting.tags[m, g, i, ARRIVE] + settings[LIFE] < b_ns:
-                    k = cursor[AT_TRADE]
-                    while k < tape.time_ns.size and tape.time_ns[k] <= resting.tags[m, g, i, ARRIVE] + settings[LIFE]:
-                        meets = (1 + tape.side[k]) >> 1 == si and tape.time_ns[k] > resting.tags[m, g, i, ARRIVE]
-                        if meets and _meet(resting, fates, tape, cursor, settings, m, g, i, resting.groups[g, KEY], k):
-                            break
+            for m in range(tags.shape[0]):
+                i = groups[g, HEAD + LIST * m]
+                while i < groups[g, TAIL + LIST * m] and tags[m, g, i, ARRIVE] + clock[LIFE] < b_ns:
+                    k = clock[AT_TRADE]
+                    while k < tape.time_ns.size and tape.time_ns[k] <= tags[m, g, i, ARRIVE] + clock[LIFE]:
+                        own_side = (1 + np.int64(tape.side[k])) >> 1 == si
+                        if own_side and tape.time_ns[k] > tags[m, g, i, ARRIVE]:
+                            if _meet(resting, fates, tape, clock, m, g, i, k):
+                                break
                         k += 1
                     i += 1
-                resting.ends[m, g, HEAD] = i
-                resting.ends[m, g, FRESH] = max(i, resting.ends[m, g, FRESH])
-            close_if_empty(resting, si, at)
-    return cursor[N_EVENTS] > events
+                groups[g, HEAD + LIST * m] = i
+                groups[g, FRESH + LIST * m] = max(i, groups[g, FRESH + LIST * m])
+            close_if_empty(groups, resting.ladder, resting.ring, resting.meta, si, at)
+    return clock[N_EVENTS] > events
 
 
 @njit(cache=True)
-def _row_arrives(book: BookState, resting: Resting, fates: Fates, tape: Tape, cursor: Int64s, settings: Int64s) -> Bool:
+def _rests_in(book: BookState, resting: Resting, si: Int, price: Int) -> Int:
+    """Return the group where an order of side ``si`` would rest now, NO_GROUP where it is rejected, NO_ROOM."""
+    side = 1 - 2 * si
+    opposite = best_price(book, 1 - si)
+    if opposite >= 0 and side * opposite <= side * price:
+        return np.int64(NO_GROUP)
+    g = group_for(book, resting, si, price)
+    fits = g >= 0 and has_room(resting.groups, resting.front.shape[2], g)
+    return g if fits else np.int64(NO_ROOM)
+
+
+@njit(cache=True)
+def _row_arrives(book: BookState, resting: Resting, fates: Fates, tape: Tape, clock: Int64s) -> Bool:
     """Let both orders of the next row arrive; return False, with nothing done, where they do not fit."""
-    row = fates.arrivals[cursor[AT_ROW]]
-    bid = fates.limit_ticks[row]
-    ask = fates.limit_ticks[settings[ROWS] + row]
-    best_bid = best_price(book, 0)
-    best_ask = best_price(book, 1)
-    buys = best_ask < 0 or best_ask > bid
-    sells = best_bid < 0 or best_bid < ask
-    groups = (
-        group_for(book, resting, 0, bid) if buys else np.int64(-1),
-        group_for(book, resting, 1, ask) if sells else np.int64(-1),
-    )
-    if (buys and groups[0] < 0) or (sells and groups[1] < 0):
+    row = fates.rows[clock[AT_ROW], ARRIVALS]
+    buy = _rests_in(book, resting, np.int64(0), fates.rows[row, LIMIT])
+    sell = _rests_in(book, resting, np.int64(1), fates.rows[row, LIMIT + 1])
+    if buy == NO_ROOM or sell == NO_ROOM:
         return False
     for si in range(2):
-        number = si * settings[ROWS] + row
-        g = groups[si]
-        for m in range(resting.ends.shape[0]):
+        number = si * clock[ROWS] + row
+        g = sell if si == 1 else buy
+        for m in range(resting.front.shape[0]):
             if g < 0:
-                fates.fill_kind[m, number] = KIND_REJECTED
+                fates.kind[m, number] = KIND_REJECTED
             else:
-                place(resting, m, g, number, fates.arrive_ns[row])
-                _catch_up(resting, fates, tape, cursor, settings, m, g, si)
-    cursor[AT_ROW] += 1
+                place(resting.groups, resting.front, resting.tags, m, g, number, fates.rows[row, ARRIVE_NS])
+                _catch_up(resting, fates, tape, clock, m, g, si)
+    clock[AT_ROW] += 1
     return True
+
+
+@njit(cache=True, forceinline=True)
+def place_row(resting: Resting, rows: Int64s, clock: Int64s, trade_ns: Int64s, best_bid: Int, best_ask: Int) -> Bool:
+    """Let the next row's orders arrive where that is plain; return False, with nothing done, where it is not.
+
+    Plain: neither is rejected, both join groups that stand and have room, and no trade was met ahead of its time.
+    """
+    groups, ladder, ring, meta = resting.groups, resting.ladder, resting.ring, resting.meta
+    row = rows[clock[AT_ROW], ARRIVALS]
+    arrive, bid, ask = rows[row, ARRIVE_NS], rows[row, LIMIT], rows[row, LIMIT + 1]
+    met = clock[AT_TRADE]
+    if best_bid < 0 or best_ask <= bid or best_bid >= ask or (met > 0 and trade_ns[met - 1] > arrive):
+        return False
+    buy = find(groups, ladder, ring, meta, np.int64(0), bid)
+    sell = find(groups, ladder, ring, meta, np.int64(1), -ask)
+    room = resting.front.shape[2]
+    if buy < 0 or sell < 0 or not has_room(groups, room, buy) or not has_room(groups, room, sell):
+        return False
+    for m in range(resting.front.shape[0]):
+        place(groups, resting.front, resting.tags, m, buy, row, arrive)
+        place(groups, resting.front, resting.tags, m, sell, clock[ROWS] + row, arrive)
+    clock[AT_ROW] += 1
+    return True
+
+
+@njit(cache=True, forceinline=True)
+def next_row_ns(rows: Int64s, clock: Int64s) -> Int:
+    """Return when the next row's orders arrive, NEVER where no row is left."""
+    return rows[rows[clock[AT_ROW], ARRIVALS], ARRIVE_NS] if clock[AT_ROW] < clock[ROWS] else NEVER
+
+
+@njit(cache=True, forceinline=True)
+def next_exit_ns(events: Int64s, clock: Int64s) -> Int:
+    """Return when the next exit order arrives, NEVER where none is waiting."""
+    return events[events[clock[Q_ARRIVE], QUEUE], EXIT_NS] if clock[Q_ARRIVE] < clock[N_EVENTS] else NEVER
 
 
 @njit(cache=True)
 def arrivals(
-    book: BookState,
-    resting: Resting,
-    fates: Fates,
-    states: States,
-    tape: Tape,
-    cursor: Int64s,
-    settings: Int64s,
-    bound_ns: Int,
-) -> Int:
-    """Let every order arrive whose time is before ``bound_ns``, in order of time; return 0 or NO_ROOM."""
+    book: BookState, resting: Resting, fates: Fates, states: States, tape: Tape, clock: Int64s, bound_ns: Int
+) -> Bool:
+    """Let every order arrive whose time is before ``bound_ns``, in order of time; return False where one has no room."""
     while True:
-        row_ns = NEVER
-        if cursor[AT_ROW] < settings[ROWS]:
-            row_ns = fates.arrive_ns[fates.arrivals[cursor[AT_ROW]]]
-        exit_ns = NEVER
-        if cursor[Q_ARRIVE] < cursor[N_EVENTS]:
-            exit_ns = fates.events[fates.queue[cursor[Q_ARRIVE]], ARRIVE_NS]
+        row_ns, exit_ns = next_row_ns(fates.rows, clock), next_exit_ns(fates.events, clock)
         if min(row_ns, exit_ns) >= bound_ns:
-            return 0
+            return True
         if row_ns <= exit_ns:
-            if not _row_arrives(book, resting, fates, tape, cursor, settings):
-                return NO_ROOM
+            if not _row_arrives(book, resting, fates, tape, clock):
+                return False
             continue
-        g = exit_arrives(book, resting, fates, states, cursor, settings)
-        if g == -2:
-            return NO_ROOM
+        e = fates.events[clock[Q_ARRIVE], QUEUE]
+        g = exit_arrives(book, resting, fates.events, states, clock)
+        if g == NO_ROOM:
+            return False
         if g >= 0:
-            e = fates.queue[cursor[Q_ARRIVE] - 1]
-            _catch_up(
-                resting, fates, tape, cursor, settings, fates.events[e, MODEL], g, (1 + fates.events[e, SIDE]) >> 1
-            )
+            _catch_up(resting, fates, tape, clock, fates.events[e, MODEL], g, (1 + fates.events[e, SIDE]) >> 1)

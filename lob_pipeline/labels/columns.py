@@ -46,18 +46,18 @@ class LabelColumns:
         states: States,
         used: int,
         events: int,
-        settings: Int64s,
+        clock: Int64s,
         config: LabelConfig,
         fees: Fees,
     ) -> None:
         if config.models != ALL_MODELS or not config.outcomes:
             raise ValueError("the labels table holds all three queue models with their outcomes")
-        self._fates, self._states, self._used, self._settings = fates, states, used, settings
+        self._fates, self._states, self._used, self._clock = fates, states, used, clock
         self._config, self._fees = config, fees
         horizons = np.array([*MARKOUT_NS.values(), config.horizon_ns], np.int64)
         self._facts = new_facts(events, len(horizons))
         by_time = np.argsort(fates.events[:events, T_FILL], kind="stable")
-        event_facts(fates, settings, states, used, horizons, by_time, self._facts)
+        event_facts(fates, clock, states, used, horizons, by_time, self._facts)
         self._taker_ns = np.array(list(TAKER_NS.values()), np.int64)
         self._hints = np.full(2 + len(self._taker_ns), -1, np.int64)
 
@@ -132,7 +132,7 @@ class LabelColumns:
         for si in (0, 1):
             order_outcomes(
                 self._fates,
-                self._settings,
+                self._clock,
                 self._facts,
                 m,
                 si,

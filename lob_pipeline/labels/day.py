@@ -15,26 +15,13 @@ import numpy.typing as npt
 from lob_pipeline.book.state import BookState, new_book, reserve
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.labels.columns import LabelColumns
-from lob_pipeline.labels.fates import (
-    CURSOR,
-    HORIZON,
-    LIFE,
-    LOTS,
-    N_EVENTS,
-    N_STATES,
-    OUTCOMES,
-    ROWS,
-    SETTINGS,
-    SWEEP_NS,
-    Fates,
-    new_fates,
-)
+from lob_pipeline.labels.fates import LATENCY_NS, N_EVENTS, N_STATES, Fates, new_clock, new_fates
 from lob_pipeline.labels.overlap import broken_spans, draw_latency, span_end_ns, valid_rows
 from lob_pipeline.labels.resting import grow_resting, new_resting
 from lob_pipeline.labels.spec import Fees, LabelConfig
 from lob_pipeline.labels.states import Int64s, States, Tape, grow_states, new_states
 from lob_pipeline.labels.stream import MessageStream
-from lob_pipeline.labels.truth import NO_ROOM, Messages, advance
+from lob_pipeline.labels.truth import Messages, advance
 
 _CHUNK_ROWS = 1 << 16
 
@@ -84,7 +71,7 @@ class Day:
     events: int
     t_end_ns: Int64s
     valid: npt.NDArray[np.bool_]
-    settings: Int64s
+    clock: Int64s
     gaps: Int64s = field(repr=False)
 
 
@@ -93,7 +80,6 @@ class _Clock:
 
     def __init__(self, rows: DecisionRows, tape: Tape, config: LabelConfig) -> None:
         self.rows, self.tape, self.config = rows, tape, config
-        self.models = np.array(config.models, np.int64)
         latency_ns = draw_latency(rows.ts_ns, config)
         arrive_ns = rows.close_ns + latency_ns
         self.fates = new_fates(
@@ -103,38 +89,18 @@ class _Clock:
         self.book: BookState = new_book()
         self.resting = new_resting(len(config.models))
         self.states = new_states(1 << 12, self.one_lot)
-        self.settings = np.zeros(SETTINGS, np.int64)
-        self.settings[[LIFE, HORIZON, LOTS, ROWS, OUTCOMES]] = (
-            config.order_life_ns,
-            config.horizon_ns,
-            config.q_lots,
-            len(rows.ts_ns),
-            int(config.outcomes),
-        )
-        self.cursor = np.zeros(CURSOR, np.int64)
-        self.cursor[SWEEP_NS] = -1
+        self.clock = new_clock(config, len(rows.ts_ns))
 
     def run(self, messages: Messages) -> None:
         """Advance over the messages of one chunk."""
         n = len(messages.time_ns)
-        used = int(self.cursor[N_STATES])
+        used = int(self.clock[N_STATES])
         self.states = grow_states(self.states, used, used + n, self.one_lot)
         self.book = reserve(self.book, messages.side, messages.price, messages.size)
-        at, status = 0, 0
+        at, fits = 0, True
         while at < n:
-            at, status = advance(
-                self.book,
-                self.resting,
-                self.fates,
-                self.states,
-                self.models,
-                self.cursor,
-                self.settings,
-                self.tape,
-                messages,
-                at,
-            )
-            if status == NO_ROOM:
+            at, fits = advance(self.book, self.resting, self.fates, self.states, self.clock, self.tape, messages, at)
+            if not fits:
                 self.resting = grow_resting(self.resting)
 
 
@@ -155,21 +121,16 @@ def run_day(
     """
     clock = _Clock(rows, tape, config)
     stream = MessageStream(sequence)
-    chunk: Columns | None = None
-    for following in book_chunks:
-        if chunk is not None:
-            clock.run(stream.take(chunk))
-        chunk = following
-    if chunk is not None:
-        clock.run(stream.take(chunk, last=True))
-    used = int(clock.cursor[N_STATES])
+    for messages in stream.split(book_chunks):
+        clock.run(messages)
+    used = int(clock.clock[N_STATES])
     gaps = stream.broken_spans()
-    t_end_ns = span_end_ns(clock.fates.arrive_ns, clock.fates.latency_ns, config)
+    t_end_ns = span_end_ns(clock.fates.arrive_ns, clock.fates.rows[:, LATENCY_NS], config)
     broken = broken_spans(clock.states.time_ns[:used], clock.states.bid[:used], clock.states.ask[:used], gaps)
     missing = np.empty((0, 2), np.int64) if trade_gaps_ns is None else np.asarray(trade_gaps_ns, np.int64)
     valid = valid_rows(rows.ts_ns, clock.fates.arrive_ns, t_end_ns, step_ns, stream.last_ns, broken, missing)
-    events = int(clock.cursor[N_EVENTS])
-    return Day(rows, config, clock.fates, clock.states, used, events, t_end_ns, valid, clock.settings, gaps)
+    events = int(clock.clock[N_EVENTS])
+    return Day(rows, config, clock.fates, clock.states, used, events, t_end_ns, valid, clock.clock, gaps)
 
 
 def label_day(
@@ -194,7 +155,7 @@ def label_day(
 
 def label_columns(day: Day, fees: Fees, chunk_rows: int = _CHUNK_ROWS) -> Iterator[Columns]:
     """Yield the columns of ``LABELS_TABLE`` of a day that was run with all three models and outcomes."""
-    writer = LabelColumns(day.fates, day.states, day.used_states, day.events, day.settings, day.config, fees)
+    writer = LabelColumns(day.fates, day.states, day.used_states, day.events, day.clock, day.config, fees)
     for first in range(0, len(day.rows.ts_ns), chunk_rows):
         part = slice(first, min(first + chunk_rows, len(day.rows.ts_ns)))
         yield writer.chunk(part, day.rows.ts_ns, day.rows.close_ns, day.t_end_ns, day.valid)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from lob_pipeline.book.kernel import best_levels, best_price, lots_at
 from lob_pipeline.book.state import LEVELS, BookState
-from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import (
-    ARRIVE_NS,
     CROSS_SUM,
     DONE,
     EXIT_LOTS,
+    EXIT_NS,
     EXIT_PRICE,
     HORIZON,
     LIFE,
@@ -22,16 +22,17 @@ from lob_pipeline.labels.fates import (
     NOW_SUM,
     Q_ARRIVE,
     Q_EXPIRE,
+    QUEUE,
     ROWS,
     SIDE,
     STATE,
     T_FILL,
     UNKNOWN,
-    Fates,
 )
-from lob_pipeline.labels.resting import Resting, find, has_room, open_group, place
+from lob_pipeline.labels.resting import NO_GROUP, Resting, find, open_group, place
 from lob_pipeline.labels.states import Int, Int64s, States, state_at
 
+NO_ROOM = -2
 _FIRST_LOOK = 10  # levels a walk reads before it reads the whole side
 
 
@@ -61,60 +62,59 @@ def walk(book: BookState, s: Int, lots: Int) -> Int:
 
 @njit(cache=True)
 def group_for(book: BookState, resting: Resting, si: Int, price: Int) -> Int:
-    """Return the group of side ``si`` at ``price``, opened when there was none; -1 where nothing more fits."""
+    """Return the group of side ``si`` at ``price``, opened when there was none; NO_GROUP where no more fit."""
     key = (1 - 2 * si) * price
-    g = find(resting, si, key)
-    if g < 0:
-        g = open_group(resting, si, key, lots_at(book, si, price))
-    return g if g >= 0 and has_room(resting, g) else np.int64(-1)
+    g = find(resting.groups, resting.ladder, resting.ring, resting.meta, si, key)
+    return g if g >= 0 else open_group(resting, si, key, lots_at(book, si, price))
 
 
 @njit(cache=True)
-def exit_arrives(
-    book: BookState, resting: Resting, fates: Fates, states: States, cursor: Int64s, settings: Int64s
-) -> Int:
-    """Let the exit order of the next fill event arrive; return its group, -1 when it does not rest, -2 for no room.
+def exit_arrives(book: BookState, resting: Resting, events: Int64s, states: States, clock: Int64s) -> Int:
+    """Let the exit order of the next fill event arrive; return its group, NO_GROUP when it does not rest, NO_ROOM.
 
     Its price is the best of its side as seen at t_fill + H. Rejected, it crosses at once.
     """
-    e = fates.queue[cursor[Q_ARRIVE]]
-    side = -fates.events[e, SIDE]
+    e = events[clock[Q_ARRIVE], QUEUE]
+    side = -events[e, SIDE]
     si = (1 - side) >> 1
     other = 1 - si
-    seen = state_at(states, cursor[N_STATES], fates.events[e, T_FILL] + settings[HORIZON])
+    seen = state_at(states.time_ns, clock[N_STATES], events[e, T_FILL] + clock[HORIZON])
     price = np.int64(-1)
     if seen >= 0:
         price = states.bid[seen] if si == 0 else states.ask[seen]
     opposite = best_price(book, other)
-    g: Int = -1
+    g = np.int64(NO_GROUP)
+    state = LIVE
     if price < 0:
-        fates.events[e, STATE] = UNKNOWN
+        state = UNKNOWN
     elif opposite >= 0 and side * opposite <= side * price:
-        fates.events[e, STATE] = DONE
+        state = DONE
     else:
         g = group_for(book, resting, si, price)
         if g < 0:
-            return -2
-        place(resting, fates.events[e, MODEL], g, 2 * settings[ROWS] + e, fates.events[e, ARRIVE_NS])
-        fates.events[e, STATE] = LIVE
-    fates.events[e, EXIT_PRICE] = price
+            return np.int64(NO_ROOM)
+        number = 2 * clock[ROWS] + e
+        if not place(resting.groups, resting.front, resting.tags, events[e, MODEL], g, number, events[e, EXIT_NS]):
+            return np.int64(NO_ROOM)
+    events[e, STATE] = state
+    events[e, EXIT_PRICE] = price
     # Leaving a long position sells into the bids: the book side of the position itself.
-    fates.events[e, NOW_SUM] = walk(book, other, settings[LOTS])
-    if fates.events[e, STATE] == DONE:
-        fates.events[e, CROSS_SUM] = fates.events[e, NOW_SUM]
-    cursor[Q_ARRIVE] += 1
+    events[e, NOW_SUM] = walk(book, other, clock[LOTS])
+    if state == DONE:
+        events[e, CROSS_SUM] = events[e, NOW_SUM]
+    clock[Q_ARRIVE] += 1
     return g
 
 
 @njit(cache=True)
-def exits_expire(book: BookState, fates: Fates, cursor: Int64s, settings: Int64s, b_ns: Int) -> None:
+def exits_expire(book: BookState, events: Int64s, clock: Int64s, b_ns: Int) -> None:
     """Cross what the exit orders that expired before ``b_ns`` have left, into the book as it stands now."""
-    while cursor[Q_EXPIRE] < cursor[Q_ARRIVE]:
-        e = fates.queue[cursor[Q_EXPIRE]]
-        if fates.events[e, STATE] == LIVE:
-            if fates.events[e, ARRIVE_NS] + settings[LIFE] >= b_ns:
+    while clock[Q_EXPIRE] < clock[Q_ARRIVE]:
+        e = events[clock[Q_EXPIRE], QUEUE]
+        if events[e, STATE] == LIVE:
+            if events[e, EXIT_NS] + clock[LIFE] >= b_ns:
                 return
-            other = (1 - fates.events[e, SIDE]) >> 1
-            fates.events[e, CROSS_SUM] = walk(book, other, settings[LOTS] - fates.events[e, EXIT_LOTS])
-            fates.events[e, STATE] = DONE
-        cursor[Q_EXPIRE] += 1
+            other = (1 - events[e, SIDE]) >> 1
+            events[e, CROSS_SUM] = walk(book, other, clock[LOTS] - events[e, EXIT_LOTS])
+            events[e, STATE] = DONE
+        clock[Q_EXPIRE] += 1

@@ -14,9 +14,11 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import (
     CROSS_SUM,
     DONE,
+    EVENT,
     EXIT_LOTS,
     EXIT_PRICE,
     HORIZON,
+    LIMIT,
     LOTS,
     NOW_SUM,
     ROWS,
@@ -68,7 +70,7 @@ def m2_of(states: States, i: Int) -> Int:
 
 @njit(cache=True)
 def event_facts(
-    fates: Fates, settings: Int64s, states: States, used: Int, horizons_ns: Int64s, order: Int64s, facts: Facts
+    fates: Fates, clock: Int64s, states: States, used: Int, horizons_ns: Int64s, order: Int64s, facts: Facts
 ) -> None:
     """Fill ``facts`` for the events in ``order`` (by time, so that every search goes forward)."""
     n_h = horizons_ns.size
@@ -82,7 +84,7 @@ def event_facts(
             at[h] = advance_to(states.time_ns, used, at[h], t_fill + horizons_ns[h])
             facts.m2[e, h] = m2_of(states, at[h])
         fill_at = advance_to(states.time_ns, used, fill_at, t_fill)
-        end_at = advance_to(states.time_ns, used, end_at, t_fill + settings[HORIZON])
+        end_at = advance_to(states.time_ns, used, end_at, t_fill + clock[HORIZON])
         first, last = fill_at + 1, end_at + 1
         facts.late_ns[e] = 0
         if first == last:
@@ -110,7 +112,7 @@ def _bps(side: Float, total: Float, paid: Float) -> Float:
 @njit(cache=True)
 def order_outcomes(
     fates: Fates,
-    settings: Int64s,
+    clock: Int64s,
     facts: Facts,
     m: Int,
     si: Int,
@@ -126,15 +128,15 @@ def order_outcomes(
     Rows ``first`` … of the side; ``t_end_ns`` (n,) of those rows. ``whole`` False leaves all but edge and markouts NaN.
     """
     side = np.float64(1 - 2 * si)
-    q = settings[LOTS]
+    q = clock[LOTS]
     n_h = facts.m2.shape[1]
     for j in range(t_end_ns.size):
         out[:, j] = np.nan
-        number = si * settings[ROWS] + first + j
-        e = np.int64(fates.event[m, number])
+        number = si * clock[ROWS] + first + j
+        e = np.int64(fates.fill[m, number, EVENT])
         if e < 0:
             continue
-        price = fates.limit_ticks[number]
+        price = fates.rows[first + j, LIMIT + si]
         for h in range(n_h):
             if facts.m2[e, h] >= 0:
                 out[MARKOUTS + h, j] = _bps(side, facts.m2[e, h], 2 * price)

@@ -59,10 +59,10 @@ def grow_states(old: States, used: int, room: int, one_lot: bool) -> States:
 
 
 @njit(cache=True)
-def state_at(states: States, used: Int, u_ns: Int) -> Int:
+def state_at(time_ns: Int64s, used: Int, u_ns: Int) -> Int:
     """Return the state that holds at ``u_ns``, walking back from the last of ``used``; -1 before the first."""
     i = used - 1
-    while i >= 0 and states.time_ns[i] > u_ns:
+    while i >= 0 and time_ns[i] > u_ns:
         i -= 1
     return i
 

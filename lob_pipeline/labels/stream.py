@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -122,26 +124,44 @@ class MessageStream:
         self._held: Columns = {}
         self._spans: list[Int64s] = []
 
+    def split(self, chunks: Iterable[Columns]) -> Iterator[Messages]:
+        """Yield the messages of ``chunks`` in order; a message that straddles chunks comes by itself, nothing is copied."""
+        for chunk in chunks:
+            columns = {n: np.asarray(chunk[n]) for n in NEEDED}
+            heads = np.flatnonzero(columns["first_in_message"])
+            if not len(heads):
+                self._hold(columns)
+                continue
+            if heads[0] > 0:
+                self._hold({n: columns[n][: heads[0]] for n in NEEDED})
+            if self._held:
+                yield self.take({n: columns[n][:0] for n in NEEDED}, last=True)
+            yield self._messages({n: columns[n][heads[0] : heads[-1]] for n in NEEDED}, heads[:-1] - heads[0])
+            self._hold({n: columns[n][heads[-1] :].copy() for n in NEEDED})
+        if self._held:
+            yield self.take({n: self._held[n][:0] for n in NEEDED}, last=True)
+
+    def _hold(self, columns: Columns) -> None:
+        self._held = {n: np.concatenate([self._held[n], columns[n]]) for n in NEEDED} if self._held else columns
+
     def take(self, chunk: Columns, last: bool = False) -> Messages:
         """Return the whole messages of what is held and ``chunk``; the last one is held back unless ``last``."""
-        columns = {n: np.asarray(chunk[n]) for n in NEEDED}
-        if self._held:
-            columns = {n: np.concatenate([self._held[n], columns[n]]) for n in NEEDED}
-        first = np.flatnonzero(columns["first_in_message"])
-        total = len(columns["kind"])
-        end = total if last or not len(first) else int(first[-1])
-        if not last and not len(first):
-            end = 0
-        self._held = {n: columns[n][end:] for n in NEEDED}
-        return self._messages({n: columns[n][:end] for n in NEEDED})
-
-    def _messages(self, columns: Columns) -> Messages:
+        self._hold({n: np.asarray(chunk[n]) for n in NEEDED})
+        columns, self._held = self._held, {}
         heads = np.flatnonzero(columns["first_in_message"])
+        if not last:
+            end = int(heads[-1]) if len(heads) else 0
+            self._held = {n: columns[n][end:] for n in NEEDED}
+            columns, heads = {n: columns[n][:end] for n in NEEDED}, heads[:-1]
+        return self._messages(columns, heads)
+
+    def _messages(self, columns: Columns, heads: npt.NDArray[np.int64]) -> Messages:
         start = np.append(heads, len(columns["kind"]))
         audits = columns["kind"][heads] == KIND_AUDIT
         if audits.any():
             keep = np.repeat(~audits, np.diff(start))
-            return self._messages({n: columns[n][keep] for n in NEEDED})
+            columns = {n: columns[n][keep] for n in NEEDED}
+            return self._messages(columns, np.flatnonzero(columns["first_in_message"]))
         per_message = {n: np.ascontiguousarray(columns[n][heads]) for n in NEEDED[:6]}
         n = len(heads)
         time_ns, action = np.empty(n, np.int64), np.empty(n, np.int8)
