@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,14 +36,19 @@ def group_rows(table: Table) -> int:
     return max(1 << 14, min(_GROUP_ROWS, _GROUP_BYTES // width))
 
 
+OnRows = Callable[[Columns, dict[str, pa.Array]], None]
+
+
 class PartitionWriter:
     """Context manager that holds the partition's lock and its staged file.
 
     ``write`` appends chunks of any size; ``commit`` publishes, or quarantines when a gate refuses; leaving the context
     without a commit removes what was staged, and the lake is as it was. ``path`` says where the commit put the file.
+    ``on_rows`` sees the rows as they are written, a row group at a time: what a gate of many rows wants. It must not
+    keep the arrays.
     """
 
-    def __init__(self, home: Home, key: PartitionKey, table: Table) -> None:
+    def __init__(self, home: Home, key: PartitionKey, table: Table, on_rows: OnRows | None = None) -> None:
         if table.name != key.table or table.clocked != (key.clock is not None):
             raise ValueError(f"{key} does not name a partition of table {table.name}")
         self.home, self.key, self.table = home, key, table
@@ -51,6 +57,7 @@ class PartitionWriter:
         self._lock = WriterLock(home, key.lock_name, str(key))
         self._prefix = "__".join(p.replace("=", "-") for p in key.folder.parts) + "."
         self._staged = home.staging / f"{self._prefix}{os.getpid()}.{secrets.token_hex(4)}.parquet"
+        self._on_rows = on_rows
         self._capacity = group_rows(table)
         self._buffer: Columns = {}
         self._held = 0
@@ -135,6 +142,8 @@ class PartitionWriter:
             strings = {n: pa.concat_arrays(parts) for n, parts in self._strings.items()}
             self._hash.add(columns, strings)
             self._cover(columns)
+            if self._on_rows is not None:
+                self._on_rows(columns, strings)
             with storing(self._staged):
                 self._writer.write_table(to_arrow(self.table, columns, strings), row_group_size=self._held)
         self._buffer, self._held = {}, 0

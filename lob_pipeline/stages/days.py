@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.quarantine import newest_refusal
-from lob_pipeline.stages.ingest_sources import registered
+from lob_pipeline.stages.ingest_sources import raw_path, registered
 
 
 def ledger_days(home: Home, market: Market | None = None) -> list[tuple[Market, str]]:
@@ -26,6 +29,36 @@ def event_inputs(home: Home, market: Market, date: str) -> dict[str, str]:
     if not all(source.kept for source in sources):
         return {}
     return known.inputs(home, market, date)
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A source of a day: its kept bytes, the name it was given with, the receive times beside it, its grid."""
+
+    path: Path
+    name: str
+    sha256: str
+    recv_path: Path | None
+    tick: str
+    lot: str
+
+
+def sources_of(home: Home, market: Market, date: str) -> list[RawFile]:
+    """Return the registered sources of a day, in the order of their first times; none where nothing is registered.
+
+    The paths exist when the sources were kept.
+    """
+    return [
+        RawFile(
+            raw_path(home, s.sha256),
+            s.name,
+            s.sha256,
+            raw_path(home, s.recv_sha256) if s.recv_sha256 else None,
+            s.tick,
+            s.lot,
+        )
+        for s in registered(home).of_day(market, date)
+    ]
 
 
 def days_with_events(home: Home, market: Market, dates: list[str]) -> list[str]:

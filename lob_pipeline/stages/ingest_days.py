@@ -64,9 +64,10 @@ class DayBuild:
         self.date, self.archive = date, archive
         self._instrument = instrument
         keys = [PartitionKey(table.name, instrument.market, date) for table in TABLES]
-        self._writers = [PartitionWriter(home, key, table) for key, table in zip(keys, TABLES, strict=True)]
-        self._stack = ExitStack()
         self._gates, self._trade_gates, self._quote_gate = EventGates(), TradeGates(), SchemaGate(QUOTES)
+        looks = (self._gates.add, self._trade_gates.add, lambda rows, _: self._quote_gate.add(rows))
+        self._writers = [PartitionWriter(home, *what) for what in zip(keys, TABLES, looks, strict=True)]
+        self._stack = ExitStack()
         self._next = 1
         self._mark_order: int | None = None
         self._crossing: Crossing | None = None
@@ -124,13 +125,11 @@ class DayBuild:
         if len(part.trades):
             names = [c.name for c in TRADES.columns if c.name not in ("order", "trade_id")]
             rows: Columns = {"order": order, **{n: getattr(part.trades, n) for n in names}}
-            self._trade_gates.add(rows, part.trades.trade_id)
             self._writers[1].write(rows, {"trade_id": part.trades.trade_id})
 
     def _add_quotes(self, part: Arrivals, order: Int64s) -> None:
         if len(part.quotes):
             rows: Columns = {"order": order, **{n: getattr(part.quotes, n) for n in QUOTES.names[1:]}}
-            self._quote_gate.add(rows)
             self._writers[2].write(rows)
 
     def _add_book(self, book: BookMessages, when: Int64s, order: Int64s) -> list[tuple[int, int]]:
@@ -190,7 +189,6 @@ class DayBuild:
         self._write_rows(level_rows(batch))
 
     def _write_rows(self, rows: Columns) -> None:
-        self._gates.add(rows)
         self._writers[0].write(rows)
 
     def _write_carried(self, before: Closing) -> None:
@@ -220,10 +218,10 @@ class DayBuild:
             for batch in sequencer.flush():
                 self._write(batch)
             self._closing = closing(sequencer, self._book, self.arrived_id)
+            self.flush()
             if any(o.refuses for o in self._gates.outcomes()):
                 self._closing = Closing(self._closing.end_id, False, self.arrived_id, None)
             self._book = new_book()
-            self.flush()
         return self._closing
 
     def flush(self) -> None:
@@ -235,12 +233,14 @@ class DayBuild:
     def content(self) -> str | None:
         """Return the content hash of ``l2_events``, None when its gates refuse it. Ends the day's book."""
         self.end_book()
+        self.flush()
         refused = any(o.refuses for o in self._gates.outcomes())
         return None if refused else self._writers[0].content_sha256
 
     def seal(self, code_fingerprint: str, inputs: dict[str, str], extra: dict[str, Any]) -> list[Manifest]:
         """Finish the three staged files with their gates; the lake is not touched."""
         end = self.end_book()
+        self.flush()
         facts = {
             "messages": self._gates.messages,
             "snapshots": self._gates.snapshots,

@@ -1,8 +1,9 @@
-"""What is checked of a day's events before they are published, while they stream by."""
+"""What is checked of a day's events before they are published, as they are written (``PartitionWriter.on_rows``)."""
 
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.outcome import CheckOutcome, judge
@@ -23,10 +24,8 @@ class EventGates:
         self.book_at: int | None = None  # index of the first message that makes the book whole
         self._book_ns = 0
 
-    def add(self, rows: Columns) -> None:
+    def add(self, rows: Columns, _strings: dict[str, pa.Array]) -> None:
         """Look at the next rows."""
-        if rows["order"].shape[0] == 0:
-            return
         self._schema.add(rows)
         order, first, kind = rows["order"], rows["first_in_message"], rows["kind"]
         step = np.diff(order, prepend=self._last_order)
@@ -78,11 +77,9 @@ class TradeGates:
         self._rows = self._faults = 0
         self._last_order = -1
 
-    def add(self, rows: Columns, trade_ids: object) -> None:
+    def add(self, rows: Columns, strings: dict[str, pa.Array]) -> None:
         """Look at the next trades."""
-        if rows["order"].shape[0] == 0:
-            return
-        self._schema.add({name: trade_ids if name == "trade_id" else rows[name] for name in TRADES.names})  # type: ignore[misc]
+        self._schema.add({name: strings[name] if name in strings else rows[name] for name in TRADES.names})
         self._faults += int(np.count_nonzero(np.diff(rows["order"], prepend=self._last_order) <= 0))
         self._faults += int(np.count_nonzero(np.abs(rows["side"]) != 1))
         self._last_order = int(rows["order"][-1])
