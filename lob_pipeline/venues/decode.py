@@ -21,6 +21,8 @@ from lob_pipeline.venues.memory import PADDING
 from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines
 
+_LINE_END = b"\n" * (1 + PADDING)
+
 
 class Decoder(NamedTuple):
     """How a format is read: ``scan`` (kernel: base, start, end, job -> position) and, for what it leaves, ``read``."""
@@ -70,13 +72,15 @@ def _recv_mismatch(path: Path, times: int, lines: str) -> str:
     )
 
 
-def _scan(path: Path, decoder: Decoder, job: Job, data: bytes, size: int, first_line: int, offset: int) -> None:
+def _scan(
+    path: Path, decoder: Decoder, job: Job, data: bytes | bytearray, size: int, first_line: int, offset: int
+) -> None:
     base = address(np.frombuffer(data, dtype=np.uint8))
     position = 0
     while (position := decoder.scan(base, position, size, job.address)) < size:
         end = data.index(b"\n", position)
         try:
-            decoder.read(data[position:end], position, job)
+            decoder.read(bytes(data[position:end]), position, job)
         except UnreadableError as error:
             line = first_line + int(job.card[card.N_LINES]) + 1
             raise BadInputError(
@@ -115,7 +119,7 @@ class LiveDecoder:
 
     def __init__(self, instrument: Instrument, format: Format, max_bytes: int = 1 << 20) -> None:
         self._decoder = DECODERS[format]
-        self._buffer = np.zeros(max_bytes + 1 + PADDING, dtype=np.uint8)
+        self._buffer = np.zeros(max_bytes + len(_LINE_END), dtype=np.uint8)
         self._bytes = memoryview(self._buffer.data)
         self._base = address(self._buffer)
         self._max_bytes = max_bytes
@@ -132,8 +136,8 @@ class LiveDecoder:
         if size > self._max_bytes or b"\n" in message:
             raise BadInputError(f"a live message of {size} bytes: expected one line of at most {self._max_bytes} bytes")
         self._bytes[:size] = message
-        self._buffer[size : size + 1 + PADDING] = 10
-        self._counters[:] = 0
+        self._bytes[size : size + len(_LINE_END)] = _LINE_END
+        self._counters.fill(0)
         self.job.card[card.RECV_NS_HERE] = recv_ns
         if self._decoder.scan(self._base, 0, size + 1, self.job.address) <= size:
             try:

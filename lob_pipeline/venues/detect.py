@@ -79,7 +79,7 @@ def detect_file(path: Path) -> FileInfo:
     """Return what ``path`` is. Raises ``BadInputError`` when it is absent, empty, damaged or of no known format."""
     container = container_of(path)
     block = next(open_source(path, _SAMPLE_BYTES))
-    lines = block.data[: block.size].split(b"\n")[:_SAMPLE_LINES]
+    lines = bytes(block.data[: block.size]).split(b"\n")[:_SAMPLE_LINES]
     found = _Sample(path)
     for number, line in enumerate(lines):
         if not line:

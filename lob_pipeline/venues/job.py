@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.jit import njit
 from lob_pipeline.venues.block import BookMessages, DecodedBlock, Int64s, QuoteRows, TradeRows, Uint8s
 from lob_pipeline.venues.keys import spelled
+from lob_pipeline.venues.scan import MAX_DIGITS
 
 # The card. Of the file: grid, name of the symbol (as the venue writes it, then in lower case), addresses of the rows.
 PRICE_SCALE, PRICE_STEP, LOT_SCALE, LOT_STEP, ROUND_OFF, NAME_AT, NAME_LENGTH, IS_SPOT = range(8)
@@ -62,8 +64,8 @@ class Job:
         self.extra = bytearray()
         """Trade ids that do not stand in the block as they are."""
         self.card = np.zeros(CARD_SIZE, dtype=np.int64)
-        self.card[PRICE_SCALE:LOT_SCALE] = _step(instrument.tick)
-        self.card[LOT_SCALE:ROUND_OFF] = _step(instrument.lot)
+        self.card[PRICE_SCALE:LOT_SCALE] = _step(instrument.tick, "tick")
+        self.card[LOT_SCALE:ROUND_OFF] = _step(instrument.lot, "lot")
         self.card[ROUND_OFF] = instrument.round_off_grid_lots
         self.card[NAME_AT], self.card[NAME_LENGTH] = address(self.name), len(symbol)
         self.card[IS_SPOT] = instrument.contract == "spot"
@@ -94,12 +96,15 @@ def address(array: npt.NDArray[np.generic]) -> int:
     return int(array.ctypes.data)
 
 
-def _step(value: Decimal) -> tuple[int, int]:
+def _step(value: Decimal, name: str) -> tuple[int, int]:
     """Return (scale, step) with ``value == step * 10**-scale``, both whole."""
     _, digits, exponent = value.normalize().as_tuple()
     whole = int("".join(map(str, digits)))
     shift = int(exponent)
-    return (-shift, whole) if shift < 0 else (0, whole * 10**shift)
+    scale, step = (-shift, whole) if shift < 0 else (0, whole * 10**shift)
+    if scale > MAX_DIGITS or step >= 10**MAX_DIGITS:
+        raise BadInputError(f"{name} {value} is out of reach: expected at most {MAX_DIGITS} digits, as venues write it")
+    return scale, step
 
 
 @njit(cache=True)

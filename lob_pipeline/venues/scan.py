@@ -21,17 +21,15 @@ POW10 = np.array([10**k for k in range(MAX_DIGITS + 1)], dtype=np.int64)
 
 _QUOTE = 34
 _COMMA = 44
-_DOT = 46
 
-# Eight digits at once: '0' in every byte; the carry that marks a byte above 9; the marks; and the three multiplications
-# that join eight decimal digits, pair by pair.
-_ZEROS = np.uint64(0x3030303030303030)
-_ABOVE_9 = np.uint64(0x7676767676767676)
-_MARKS = np.uint64(0x8080808080808080)
+# Eight bytes at once: '0' in each; the carry that marks one above 9; the marks; the factors that join digits by pairs.
+ZEROS = np.uint64(0x3030303030303030)
+ABOVE_9 = np.uint64(0x7676767676767676)
+MARKS = np.uint64(0x8080808080808080)
 _PAIRS = np.uint64(0x000000FF000000FF)
 _JOIN_HIGH = np.uint64(0x000F424000000064)
 _JOIN_LOW = np.uint64(0x0000271000000001)
-_ONES = np.uint64(0x0101010101010101)
+ONES = np.uint64(0x0101010101010101)
 _QUOTES = np.uint64(0x2222222222222222)
 _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _BLANKS = np.uint64(0x2020202020202020)
@@ -75,8 +73,8 @@ def scan_string(p: int) -> int:
         quote = word ^ _QUOTES
         escape = word ^ _BACKSLASHES
         # A byte is zero where (x - 1) & ~x has its top bit; the lowest such mark is exact.
-        marks = ((quote - _ONES) & ~quote) | ((escape - _ONES) & ~escape) | ((word - _BLANKS) & ~word) | word
-        marks &= _MARKS
+        marks = ((quote - ONES) & ~quote) | ((escape - ONES) & ~escape) | ((word - _BLANKS) & ~word) | word
+        marks &= MARKS
         if marks != 0:
             p += trailing_zeros(marks) >> 3
             return p + 1 if byte_at(p) == _QUOTE else ~p
@@ -92,8 +90,8 @@ def scan_digits(p: int, most: int) -> tuple[int, int]:
     start = p
     value = 0
     while p - start <= most:
-        word = word_at(p) ^ _ZEROS
-        count = trailing_zeros(((word + _ABOVE_9) | word) & _MARKS) >> 3
+        word = word_at(p) ^ ZEROS
+        count = trailing_zeros(((word + ABOVE_9) | word) & MARKS) >> 3
         if count < 8:
             if count > 0:
                 value = value * POW10[count] + join_digits(word << np.uint64(64 - 8 * count))
@@ -124,78 +122,3 @@ def same(p: int, end: int, name: int, length: int) -> bool:
         if byte_at(p + k) != byte_at(name + k):
             return False
     return True
-
-
-@njit(cache=True, error_model="numpy")
-def _scan_units_bytewise(p: int, scale: int, step: int) -> tuple[int, int, bool]:
-    """``scan_units`` for numbers of any length that fits an int64, a byte at a time."""
-    start = p
-    value = 0
-    while 48 <= byte_at(p) <= 57:
-        value = value * 10 + (byte_at(p) - 48)
-        p += 1
-    if p == start or p - start + scale > MAX_DIGITS:
-        return ~start, 0, False
-    exact = True
-    missing = scale
-    if byte_at(p) == _DOT:
-        p += 1
-        point = p
-        while missing > 0 and 48 <= byte_at(p) <= 57:
-            value = value * 10 + (byte_at(p) - 48)
-            missing -= 1
-            p += 1
-        while 48 <= byte_at(p) <= 57:
-            exact &= byte_at(p) == 48
-            p += 1
-        if p == point:
-            return ~p, 0, False
-    value *= POW10[missing]
-    units = value // step
-    return p, units, exact and units * step == value
-
-
-@njit(cache=True, error_model="numpy")
-def scan_units(p: int, scale: int, step: int) -> tuple[int, int, bool]:
-    """Read ``digits[.digits]`` at ``p`` as whole units of ``step * 10**-scale``.
-
-    Returns (address after, units rounded down, exact). Digits are scaled, never divided as floats. Numbers of up to
-    eight characters are read as one word, without a branch on their form: the point is taken out, the digits joined.
-    """
-    word = word_at(p) ^ _ZEROS
-    marks = ((word + _ABOVE_9) | word) & _MARKS
-    whole = trailing_zeros(marks) >> 3
-    point = 1 if byte_at(p + whole) == _DOT else 0
-    length = trailing_zeros(marks & (marks - np.uint64(1))) >> 3 if point == 1 else whole
-    digits = length - point
-    places = digits - whole
-    if whole == 0 or scale > 8 or places < point or (length == 8 and byte_at(p + 8) != _QUOTE):
-        return _scan_units_bytewise(p, scale, step)
-    low = np.uint64(64 - 8 * whole)
-    high = np.uint64(8 * whole * point)
-    joined = (word << low) >> low
-    joined |= (((word >> high) >> np.uint64(8)) << high) * np.uint64(point)
-    joined <<= np.uint64(64 - 8 * digits)
-    drop = max(0, places - scale)
-    exact = (joined >> np.uint64(8)) >> np.uint64(56 - 8 * drop) == np.uint64(0)
-    value = join_digits(joined << np.uint64(8 * drop)) * POW10[max(0, scale - places)]
-    if step != 1:
-        units = value // step
-        exact &= units * step == value
-        value = units
-    return p + length, value, exact
-
-
-@njit(cache=True)
-def scan_quoted_units(p: int, scale: int, step: int) -> tuple[int, int, bool]:
-    """Read a quoted decimal at ``p`` (``"65114.20"``) as whole units; see ``scan_units``."""
-    if byte_at(p) != _QUOTE:
-        p = skip_space(p)
-        if byte_at(p) != _QUOTE:
-            return ~p, 0, False
-    end, value, exact = scan_units(p + 1, scale, step)
-    if end >= 0:
-        if byte_at(end) != _QUOTE:
-            return ~end, 0, False
-        end += 1
-    return end, value, exact

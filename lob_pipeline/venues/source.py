@@ -39,10 +39,11 @@ _SAFE_MEMBER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. @+-]*\Z")
 class Block(NamedTuple):
     """Whole lines: ``data[:size]``, which ends in a newline. At least ``PADDING`` bytes of no meaning follow.
 
-    ``offset``: position of the first byte in the inflated stream.
+    ``data`` is reused: it is valid until the next block is asked for. ``offset``: position of the first byte in the
+    inflated stream.
     """
 
-    data: bytes
+    data: bytes | bytearray
     size: int
     offset: int
 
@@ -72,31 +73,33 @@ def open_source(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     are longer than ``MAX_LINE_BYTES``. Checksums are known at the end only: keep nothing before the iteration ends.
     """
     inflate = {"zip": _zip, "gzip": _gzip, "zstd": _zstd, "plain": _plain}[container_of(path)]
+    buffer = bytearray(block_bytes + _PIECE_BYTES + PADDING)
     offset = 0
-    pending: list[bytes] = []
     held = 0
     for piece in _bounded(path, inflate(path)):
-        pending.append(piece)
-        held += len(piece)
+        end = held + len(piece)
+        if end + PADDING > len(buffer):
+            buffer = buffer[:held] + bytearray(2 * (len(piece) + PADDING) + held)
+        buffer[held:end] = piece
+        held = end
         if held < block_bytes:
             continue
-        data = b"".join(pending)
-        cut = data.rfind(b"\n") + 1
+        cut = buffer.rfind(b"\n", 0, held) + 1
         if cut:
-            yield Block(data if held - cut >= PADDING else data + b"\n" * PADDING, cut, offset)
+            yield Block(buffer, cut, offset)
+            buffer[: held - cut] = buffer[cut:held]
             offset += cut
+            held -= cut
         elif held > MAX_LINE_BYTES:
             raise BadInputError(
                 f"{path}: no line end in the {held} bytes from byte {offset} of the inflated data: "
                 "expected one message a line"
             )
-        pending = [data[cut:]]
-        held -= cut
-    data = b"".join(pending)
-    if offset == 0 and not data:
+    if offset == 0 and not held:
         raise BadInputError(f"{path} holds no data once inflated: expected recorded market data")
-    if data:
-        lines = data if data.endswith(b"\n") else data + b"\n"
+    if held:
+        last = bytes(buffer[:held])
+        lines = last if last.endswith(b"\n") else last + b"\n"
         yield Block(lines + b"\n" * PADDING, len(lines), offset)
 
 
@@ -115,7 +118,7 @@ def _bounded(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _plain(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE_BYTES):
+        while piece := file.read(_READ_BYTES):
             yield piece
 
 

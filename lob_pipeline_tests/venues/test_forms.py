@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.tables import L2_EVENTS
 from lob_pipeline.venues import job as card
+from lob_pipeline.venues.bybit_spelled_kernel import scan_spelled
 from lob_pipeline.venues.decode import DECODERS, LiveDecoder
 from lob_pipeline.venues.detect import detect_file
 from lob_pipeline.venues.job import Job, address, finish
@@ -148,3 +151,43 @@ def test_order_of_keys_and_spacing_do_not_matter(name: str, seed: int) -> None:
         lines.append(stamp + json.dumps(message, separators=separators, ensure_ascii=rng.random() < 0.5))
     shuffled = Sample(sample.market, sample.format, ("\n".join(lines) + "\n").encode(), sample.spot)
     assert decode_bytes(shuffled) == reference(shuffled)
+
+
+def test_level_columns_are_the_stored_ones() -> None:
+    sample = SAMPLES["bybit_book"]
+    data = sample.data.replace(b'"b":[["65114.10","0"]]', b'"b":[]')  # the second message keeps no level
+    decoder = LiveDecoder(market(sample.market), sample.format)
+    whole = b" ".join(data.splitlines())
+    with pytest.raises(BadInputError):
+        decoder.decode(whole)
+    rows = decode_bytes(sample._replace(data=data))
+    assert [len(m[8]) for m in rows.messages] == [4, 0, 2]
+    decoder.decode(data.splitlines()[0], recv_ns=5)
+    columns = decoder.block().book.level_columns()
+    stored = {c.name for c in L2_EVENTS.columns} - {"order", "conn"}
+    assert set(columns) == stored | {"line", "message"}
+    assert columns["first_in_message"].tolist() == [True, False, False, False]
+    assert columns["ts_recv_ns"].tolist() == [5] * 4
+    assert columns["prev_update_id"].tolist() == [-1] * 4
+    assert columns["price_ticks"].dtype == np.int64
+    assert columns["side"].dtype == np.int8
+
+
+def test_the_exchange_s_own_spelling_is_matched() -> None:
+    """A delta as Bybit writes it must take the short way: a change of spelling would only show as lost speed."""
+    sample = SAMPLES["bybit_book"]
+    line = sample.data.splitlines()[1] + b"\n" * 17
+    job = Job(market(sample.market), DECODERS["bybit_messages"].spelling)
+    job.renew(len(line))
+    base = address(np.frombuffer(line, np.uint8))
+    assert scan_spelled(base, base, job.address) < 0  # the file's depth is not known yet
+    job.card[card.BOOK_STREAM] = 50
+    assert scan_spelled(base, base, job.address) == base + len(line) - 17
+    assert job.card[card.N_MESSAGES] == 1
+    job.card[card.BOOK_STREAM] = 500
+    assert scan_spelled(base, base, job.address) < 0
+
+
+def test_a_grid_out_of_reach() -> None:
+    with pytest.raises(BadInputError, match="tick 1E-20 is out of reach"):
+        Job(market("bybit-linear.BTCUSDT", "1e-20"))

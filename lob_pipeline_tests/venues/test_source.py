@@ -49,7 +49,7 @@ def _read(path: Path, block_bytes: int = 1 << 12) -> bytes:
         assert offset == sum(map(len, parts))
         assert data[size - 1 : size] == b"\n"
         assert len(data) - size >= PADDING
-        parts.append(data[:size])
+        parts.append(bytes(data[:size]))
     return b"".join(parts)
 
 
@@ -186,7 +186,7 @@ def test_a_line_without_end(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 100_000)
     with (
         mock.patch.object(source, "MAX_LINE_BYTES", 50_000),
-        mock.patch.object(source, "_PIECE_BYTES", 1_000),
+        mock.patch.object(source, "_READ_BYTES", 1_000),
         pytest.raises(BadInputError, match="no line end"),
     ):
         list(open_source(path, 10_000))
