@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation, localcontext
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
+
+_WIDE = Context(prec=800)
 
 
 class NaiveError(Exception):
@@ -36,16 +38,14 @@ class NaiveRows:
 def _units(text: Any, step: Decimal, rows: NaiveRows, floor: bool) -> int:
     if not isinstance(text, str) or not text or text[0] not in "0123456789" or "_" in text or text.endswith("."):
         raise NaiveError(f"no decimal: {text!r}")
-    with localcontext(Context(prec=800)):
-        try:
-            units = Decimal(text) / step
-        except InvalidOperation as error:
-            raise NaiveError(f"no decimal: {text!r}") from error
-        if units != units.to_integral_value():
-            if not floor:
-                raise NaiveError(f"{text} is no multiple of {step}")
-            rows.rounded += 1
-            units = units.to_integral_value(rounding=ROUND_FLOOR)
+    try:
+        units = _WIDE.divide(Decimal(text), step)
+    except InvalidOperation as error:
+        raise NaiveError(f"no decimal: {text!r}") from error
+    if units != int(units):
+        if not floor:
+            raise NaiveError(f"{text} is no multiple of {step}")
+        rows.rounded += 1
     return int(units)
 
 
@@ -55,8 +55,7 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _ns(text: str, unit: int) -> int:
-    with localcontext(Context(prec=60)):
-        value = Decimal(text) * unit
+    value = _WIDE.multiply(Decimal(text), Decimal(unit))
     if value != int(value):
         raise NaiveError(f"finer than a nanosecond: {text}")
     return int(value)
