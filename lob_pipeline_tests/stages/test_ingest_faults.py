@@ -297,3 +297,38 @@ def test_tick_and_lot_that_nobody_knows(tmp_path: Path) -> None:
         ingest(Home(tmp_path / "home"), market, [path])
     report = ingest(Home(tmp_path / "home"), market, [path], tick="0.1", lot="1")
     assert not report.partitions[0].refused
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.lake.home import Home
+from lob_pipeline.stages import ingest as module
+from lob_pipeline.stages.ingest_build import Built
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[3] == "before the ledger":
+    module._register = die
+else:
+    Built.publish = die
+module.ingest(Home(Path(sys.argv[1])), parse_market("bybit-linear.BTCUSDT"), [Path(sys.argv[2])])
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the ledger", "before publication"])
+def test_an_ingest_that_was_killed_is_finished_by_the_next(tmp_path: Path, home: Home, moment: str) -> None:
+    path = write_lines(tmp_path / "x.ndjson", bybit_stream(20, first_ms=START))
+    standing = contents(home, MARKET)
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(home.root), str(path), moment], check=False)
+    assert done.returncode == -9
+    assert contents(home, MARKET) == standing, "nothing is half published"
+    assert list(home.staging.glob("*.parquet")), "its remains lie in staging"
+    report = ingest(home, MARKET, [path])
+    assert [(p.date, p.refused) for p in report.partitions] == [(DAY, False)] * 3
+    assert not home.staging.exists()
+    fresh = Home(tmp_path / "fresh")
+    ingest(fresh, MARKET, [path])
+    assert contents(home, MARKET) == {**contents(fresh, MARKET), **standing}
