@@ -164,8 +164,8 @@ def censored_quantiles(values: Float, probabilities: tuple[float, ...]) -> list[
     """
     if values.size == 0:
         return [None for _ in probabilities]
-    ordered = np.sort(values)  # numpy sorts NaN to the end
     at = [max(0, int(np.ceil(p * values.size)) - 1) for p in probabilities]
+    ordered = np.partition(values, at)  # numpy puts NaN behind every number
     return [None if np.isnan(ordered[i]) else float(ordered[i]) for i in at]
 
 
@@ -246,11 +246,12 @@ def summarise(costs: RowCosts, instrument: Instrument, config: CostConfig) -> di
     value = order_value_quote(costs, instrument, config.sizes_quote)
     surface: list[dict[str, Any]] = []
     for style in STYLES:
-        for side, bps in zip(("long", "short"), trade_cost_bps(costs, fees, style), strict=True):
-            for j, size in enumerate(config.sizes_quote):
-                quote = censored_quantiles(bps[:, j] * value[:, j] / 1e4, (0.5,))[0]
-                entry = {"style": style, "side": side, "size_quote": size, "median_quote": quote}
-                surface.append({**entry, **_spread(bps[:, j], config)})
+        long, short = trade_cost_bps(costs, fees, style)
+        for j, size in enumerate(config.sizes_quote):
+            of_long = _trip(long[:, j], value[:, j], config)
+            of_short = of_long if short is long else _trip(short[:, j], value[:, j], config)
+            for side, found in (("long", of_long), ("short", of_short)):
+                surface.append({"style": style, "side": side, "size_quote": size, **found})
     slippage = []
     for side, bps in (("buy", costs.buy_bps), ("sell", costs.sell_bps)):
         for j, size in enumerate(config.sizes_quote):
@@ -260,11 +261,18 @@ def summarise(costs: RowCosts, instrument: Instrument, config: CostConfig) -> di
     return {
         "fees_bps": {style: style_fee_bps(fees, style) for style in STYLES},
         "fees_as_of": instrument.fees_as_of,
-        "median_mid_quote": float(np.median(costs.m2)) * float(instrument.tick) / 2.0 if costs.m2.size else None,
+        "median_mid_quote": round(float(np.median(costs.m2)) * float(instrument.tick) / 2, 9)
+        if costs.m2.size
+        else None,
         "spread": {**_spread(spread, config), "hours": _by_hour(hours, spread, config)},
         "slippage": slippage,
         "surface": surface,
     }
+
+
+def _trip(bps: Float, value_quote: Float, config: CostConfig) -> dict[str, Any]:
+    quote = censored_quantiles(bps * value_quote / 1e4, (0.5,))[0]
+    return {"median_quote": quote, **_spread(bps, config)}
 
 
 def _by_hour(hours: Int, values: Float, config: CostConfig) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_S
 from lob_pipeline.evaluation.costs import STYLES, style_fee_bps
 from lob_pipeline.evaluation.outcomes import MARKOUT_HORIZONS, LabelOutcomes, summarise_labels
@@ -80,13 +81,17 @@ def moves_bps(series: MidSeries, horizon_ns: int) -> Float:
     return out
 
 
+@njit(cache=True)
 def non_overlapping(known: npt.NDArray[np.bool_], width: int) -> int:
     """Return how many windows of ``width`` rows fit without overlap, each starting at a ``known`` row."""
-    starts = np.flatnonzero(known)
-    count, at = 0, 0
-    while at < starts.size:
-        count += 1
-        at = int(np.searchsorted(starts, starts[at] + width))
+    count = 0
+    i = 0
+    while i < known.shape[0]:
+        if known[i]:
+            count += 1
+            i += width
+        else:
+            i += 1
     return count
 
 
@@ -142,7 +147,7 @@ def _horizon(
     known = ~np.isnan(size)
     move = block_mean(size, mean_block_ns(horizon_ns) / series.step_ns)
     above = {s: float(np.mean(size[known] > style_fee_bps(fees, s))) if move.n else None for s in STYLES}
-    windows = non_overlapping(known, horizon_ns // series.step_ns)
+    windows = int(non_overlapping(known, horizon_ns // series.step_ns))
     adverse = None
     if labels is not None and name in MARKOUT_HORIZONS:
         markout = labels["models"]["proportional"]["markouts_bps"][name]["mean"]

@@ -7,7 +7,7 @@ when its sign and its interval's side of zero agree in all three queue models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +47,7 @@ class LabelOutcomes:
 
     columns: Columns
     price_ticks: Int
+    _ids: dict[str, Int] = field(default_factory=dict, repr=False)
 
     def number(self, name: str) -> Float:
         """Return a column as float64 with NaN on rows that are not valid."""
@@ -70,15 +71,25 @@ class LabelOutcomes:
         span = int(steps[steps < _LONGEST_STEP_NS].sum())
         return mean_block_ns(horizon_ns) * (ts.size / span) if span else 1.0
 
+    def fill_ids(self, suffix: str) -> Int:
+        """Return a number for each row (n,): equal where (t_fill, side, price) are, -1 where not filled."""
+        if suffix not in self._ids:
+            filled = self.filled(suffix)
+            delay = np.nan_to_num(np.asarray(self.columns[f"fill_delay_ns{suffix}"], np.float64)).astype(np.int64)
+            key = (np.asarray(self.columns["t_arrive_ns"], np.int64) + delay)[filled]
+            for column in (np.asarray(self.columns["side"], np.int64), self.price_ticks):
+                _, first = np.unique(key, return_inverse=True)
+                values, second = np.unique(column[filled], return_inverse=True)
+                key = first * np.int64(values.size) + second
+            ids = np.full(filled.shape, -1, np.int64)
+            ids[filled] = np.unique(key, return_inverse=True)[1]
+            self._ids[suffix] = ids
+        return self._ids[suffix]
+
     def distinct_fills(self, among: Mask, suffix: str) -> int:
         """Return the number of distinct (t_fill, side, price) among the rows."""
-        t_fill = np.asarray(self.columns["t_arrive_ns"], np.int64) + np.nan_to_num(
-            np.asarray(self.columns[f"fill_delay_ns{suffix}"], np.float64)
-        ).astype(np.int64)
-        side = np.asarray(self.columns["side"], np.int64)
-        if not among.any():
-            return 0
-        return int(np.unique(np.stack([t_fill[among], side[among], self.price_ticks[among]]), axis=1).shape[1])
+        ids = self.fill_ids(suffix)[among]
+        return int(np.count_nonzero(np.bincount(ids[ids >= 0])))
 
 
 def summarise_labels(labels: LabelOutcomes) -> dict[str, Any]:
