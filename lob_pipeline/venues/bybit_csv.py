@@ -25,12 +25,12 @@ _REQUIRED = ("timestamp", "symbol", "side", "size", "price", "trdMatchID")
 
 def is_header(line: bytes) -> bool:
     """Whether ``line`` is the header of a trade archive."""
-    names = line.decode("utf-8", "replace").strip().split(",")
+    names = line.decode("utf-8", "replace").removesuffix("\r").split(",")
     return set(_REQUIRED) <= set(names)
 
 
 def _read_header(line: bytes, job: Job) -> None:
-    names = line.decode("ascii").strip().split(",")
+    names = line.decode("ascii").removesuffix("\r").split(",")
     if len(set(names)) != len(names) or len(names) > kernel.MAX_COLUMNS:
         raise UnreadableError("a header of different column names", shown(line.decode("ascii")))
     for k, name in enumerate(names):

@@ -132,7 +132,7 @@ class _Sample:
     def _add_csv(self, line: bytes) -> None:
         if self.format is None:
             self.format = "bybit_trades_csv"
-            self._header = line.decode("ascii").strip().split(",")
+            self._header = line.decode("ascii").removesuffix("\r").split(",")
             self.streams["trades"] = None
             return
         cells = line.decode("ascii", "replace").split(",")
