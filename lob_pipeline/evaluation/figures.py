@@ -49,7 +49,7 @@ def iso(t_ns: int) -> str:
 
 
 def through_time(overview: dict[str, Any], quote: str) -> Figure:
-    """Mid, spread and depth through time over one axis; stretches without a valid row are shaded."""
+    """Mid, spread and depth through time; stretches without a valid row are shaded, pauses cut out."""
     bins = overview["bins"]
     x = [iso(b["ts_ns"]) for b in bins]
 
@@ -64,8 +64,8 @@ def through_time(overview: dict[str, Any], quote: str) -> Figure:
         trace("mid", "mid_quote", "y3", INK, showlegend=False, hovertemplate="%{y:,.6~g}"),
         trace("spread, 95th percentile", "spread_bps_p95", "y2", "#a9c3dc"),
         trace("spread, median", "spread_bps_p50", "y2", BID),
-        trace("bids within 2 bps", "bid_depth_quote", "y", BID, fill="tozeroy", line=_line(BID, 1)),
-        trace("asks within 2 bps", "ask_depth_quote", "y", ASK, sign=-1, fill="tozeroy", line=_line(ASK, 1)),
+        *_areas("bids within 2 bps", bins, "bid_depth_quote", BID, 1),
+        *_areas("asks within 2 bps", bins, "ask_depth_quote", ASK, -1),
     ]
     shapes = [
         {
@@ -73,16 +73,42 @@ def through_time(overview: dict[str, Any], quote: str) -> Figure:
             "y0": 0, "y1": 1, "fillcolor": "#b42318", "opacity": 0.12, "line": {"width": 0},
         }
         for s in overview["invalid_spans"]
+        if s["rows"]
     ]  # fmt: skip
     layout = _layout(
         560,
-        xaxis=_axis("UTC", anchor="y", showgrid=False),
+        xaxis=_axis("UTC", anchor="y", showgrid=False, rangebreaks=_pauses(overview)),
         yaxis=_axis(f"depth, {quote} (asks below)", domain=[0, 0.34], tickformat="~s"),
         yaxis2=_axis("spread, bps", domain=[0.39, 0.66], rangemode="tozero"),
         yaxis3=_axis(f"mid, {quote}", domain=[0.71, 1.0], tickformat=",~f"),
         shapes=shapes,
     )
     return {"data": data, "layout": layout}
+
+
+def _areas(name: str, bins: list[dict[str, Any]], key: str, colour: str, sign: int) -> list[dict[str, Any]]:
+    """Return one filled trace a run of bins that have a value: an area drawn over a hole would look like data."""
+    runs: list[list[dict[str, Any]]] = [[]]
+    for entry in bins:
+        if key in entry:
+            runs[-1].append(entry)
+        elif runs[-1]:
+            runs.append([])
+    return [
+        {
+            "type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "showlegend": i == 0, "yaxis": "y",
+            "x": [iso(b["ts_ns"]) for b in run], "y": [sign * b[key] for b in run], "fill": "tozeroy",
+            "line": _line(colour, 1), "hovertemplate": "%{y:,.4~g}",
+        }
+        for i, run in enumerate(r for r in runs if r)
+    ]  # fmt: skip
+
+
+def _pauses(overview: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the stretches that were not recorded and take more than a fiftieth of the axis: they are cut out."""
+    whole = overview["last_ns"] - overview["first_ns"]
+    holes = [s for s in overview["invalid_spans"] if not s["rows"] and 50 * (s["to_ns"] - s["from_ns"]) > whole]
+    return [{"bounds": [iso(s["from_ns"]), iso(s["to_ns"])]} for s in holes]
 
 
 def spread_distribution(overview: dict[str, Any]) -> Figure:
@@ -110,7 +136,8 @@ def message_rate(overview: dict[str, Any]) -> Figure:
         "type": "scatter", "mode": "lines", "x": [iso(b["ts_ns"]) for b in bins],
         "y": [b.get("messages_hz") for b in bins], "line": _line(INK, 1.2), "hovertemplate": "%{y:.3~g} a second",
     }  # fmt: skip
-    layout = _layout(320, xaxis=_axis("UTC", showgrid=False), yaxis=_axis("messages a second", rangemode="tozero"))
+    x_axis = _axis("UTC", showgrid=False, nticks=5, tickangle=0, rangebreaks=_pauses(overview))
+    layout = _layout(320, xaxis=x_axis, yaxis=_axis("messages a second", rangemode="tozero"))
     return {"data": [line], "layout": layout}
 
 

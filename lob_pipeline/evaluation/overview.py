@@ -80,15 +80,17 @@ class Overview:
         ts, valid = self.column("ts_ns"), self.column("valid")
         if ts.size == 0:
             return []
-        width = max(self.step_ns, -(-(int(ts[-1]) - int(ts[0]) + 1) // BINS))
-        width = -(-width // self.step_ns) * self.step_ns
+        # the width divides the time that was recorded, not the pauses between recordings
+        width = -(-ts.size // BINS) * self.step_ns
         edges = np.arange(int(ts[0]), int(ts[-1]) + width + 1, width)
         cut = np.searchsorted(ts, edges)
         spread = self.series().spread_bps()
         m2 = self.series().m2
         bid, ask = self.column("bid_depth_2bps_lots"), self.column("ask_depth_2bps_lots")
-        found = []
+        found: list[dict[str, Any]] = []
         for first, last, edge in zip(cut[:-1], cut[1:], edges[:-1], strict=True):
+            if first == last and found and not found[-1]["rows"]:
+                continue  # one empty entry is enough to break a line
             entry: dict[str, Any] = {"ts_ns": int(edge) + width // 2, "rows": int(last - first)}
             keep = np.flatnonzero(valid[first:last]) + first
             if keep.size:

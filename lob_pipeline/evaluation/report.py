@@ -25,6 +25,7 @@ from lob_pipeline.evaluation.tables import (
 )
 from lob_pipeline.evaluation.words import certificate_words
 
+_CARDS = 2
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
@@ -138,16 +139,39 @@ def _list(items: list[str], kind: str) -> str:
     return "".join(f'<li class="{kind}">{escape(item)}</li>' for item in items)
 
 
+def _certificate_card(entry: dict[str, Any]) -> str:
+    words = certificate_words(entry["certificate"])
+    missing = [f"not checked, because the recording does not carry it: {m}" for m in words["not_checked"]]
+    return (
+        f'<div class="card {"good" if words["holds"] else "bad"}"><div class="what">book certificate, '
+        f'{escape(entry["date"])}</div><div class="headline">{escape(words["headline"])}</div><ul>'
+        f"{_list(words['against'], 'no')}{_list(words['proved'], 'yes')}{_list(missing, 'none')}</ul></div>"
+    )
+
+
+def _holding_card(entries: list[dict[str, Any]]) -> str:
+    """Return one card for all days that hold, a line a day."""
+    if not entries:
+        return ""
+    lines = []
+    for entry in entries:
+        words = certificate_words(entry["certificate"])
+        lines.append(f"{entry['date']}: {'; '.join(words['proved']) or words['headline']}")
+    head = f"{len(entries)} day{'' if len(entries) == 1 else 's'} hold{'s' if len(entries) == 1 else ''}"
+    return (
+        f'<div class="card good"><div class="what">book certificates</div><div class="headline">{head}</div>'
+        f"<ul>{_list(lines, 'yes')}</ul></div>"
+    )
+
+
 def _cards(page: FirstPage) -> list[str]:
     parts = ['<section class="cards">']
+    several = len(page.certificates) > _CARDS
     for entry in page.certificates:
-        words = certificate_words(entry["certificate"])
-        missing = [f"not checked, because the recording does not carry it: {m}" for m in words["not_checked"]]
-        parts.append(
-            f'<div class="card {"good" if words["holds"] else "bad"}"><div class="what">book certificate, '
-            f'{escape(entry["date"])}</div><div class="headline">{escape(words["headline"])}</div><ul>'
-            f"{_list(words['against'], 'no')}{_list(words['proved'], 'yes')}{_list(missing, 'none')}</ul></div>"
-        )
+        if not (several and entry["certificate"]["holds"]):
+            parts.append(_certificate_card(entry))
+    if several:
+        parts.append(_holding_card([e for e in page.certificates if e["certificate"]["holds"]]))
     labels = page.feasibility.get("labels")
     parts.append(
         '<div class="card open"><div class="what">before any model</div>'
@@ -180,8 +204,11 @@ def _facts(page: FirstPage) -> list[str]:
 
 
 def _market(page: FirstPage, drawn: _Figures) -> list[str]:
-    shaded = len(page.overview["invalid_spans"])
+    spans = page.overview["invalid_spans"]
+    shaded = sum(1 for s in spans if s["rows"])
     shade = f" {shaded} stretch{'es' if shaded != 1 else ''} without a valid row shaded." if shaded else ""
+    if any(not s["rows"] for s in spans):
+        shade += " Pauses between recordings are cut out."
     return [
         "<h2>Price, spread and depth through time</h2>",
         drawn.element(

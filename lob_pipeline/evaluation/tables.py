@@ -155,7 +155,12 @@ def gap_table(certificates: list[dict[str, Any]], spans: list[dict[str, int]]) -
     ]
     longest = sorted(sorted(spans, key=lambda s: s["from_ns"] - s["to_ns"])[:_LONGEST], key=lambda s: s["from_ns"])
     rows += [
-        [instant_words(s["from_ns"]), "no valid row", f"{(s['to_ns'] - s['from_ns']) / 1e9:,.1f} s"] for s in longest
+        [
+            instant_words(s["from_ns"]),
+            "no valid row" if s["rows"] else "not recorded",
+            f"{(s['to_ns'] - s['from_ns']) / 1e9:,.1f} s",
+        ]
+        for s in longest
     ]
     left = max(0, len(gaps) - _LONGEST) + max(0, len(spans) - _LONGEST)
     more = f'<p class="under">{left:,} more are not listed.</p>' if left else ""
