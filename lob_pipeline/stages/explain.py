@@ -25,7 +25,7 @@ from lob_pipeline.labels.stream import NEEDED
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import open_partition
+from lob_pipeline.lake.reader import open_partition, read_manifest
 from lob_pipeline.stages.explain_lines import explain_lines
 from lob_pipeline.stages.explain_raw import MessageKey, level_rows, raw_message
 from lob_pipeline.stages.explain_span import Span, read_span
@@ -51,8 +51,9 @@ def explain(home: Home, market: Market, ts_ns: int, clock: str | None = None) ->
     row_ns = ts_ns // step.step_ns * step.step_ns
     date = row_day_of_ns(row_ns)
     row = _book_row(home, market, date, step.id, row_ns)
-    labels, missing = _labels(home, PartitionKey("labels", market, date, step.id), row_ns)
-    config = LabelConfig()
+    label_key = PartitionKey("labels", market, date, step.id)
+    labels, missing = _labels(home, label_key, row_ns)
+    config = _label_config(home, label_key)
     close_ns = int(row["close_ns"])
     arrive_ns = int(labels[0]["t_arrive_ns"]) if labels else close_ns + config.latency_ns
     tape = _tape(home, market, date)
@@ -137,6 +138,18 @@ def _labels(home: Home, key: PartitionKey, row_ns: int) -> tuple[list[dict[str, 
     except RefusedError as error:
         return [], [str(error)]
     return found, [] if found else [f"{key} has no order at {format_ns(row_ns)}"]
+
+
+def _label_config(home: Home, key: PartitionKey) -> LabelConfig:
+    """Return the settings that the stored labels were made with, the defaults where there are none."""
+    try:
+        stored = read_manifest(key.path(home)).extra.get("config")
+    except FileNotFoundError:
+        stored = None
+    if not stored:
+        return LabelConfig()
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    return LabelConfig(**settings)
 
 
 def _tape(home: Home, market: Market, date: str) -> Tape:
