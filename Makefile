@@ -39,9 +39,7 @@ gen-check: $(STAMP) ## fail when a derived file is stale
 	@$(BIN)/python -m lob_pipeline.gen --check
 
 ui: $(STAMP) ## the Dagster webserver and daemon on loopback
-	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
-	@echo "open http://127.0.0.1:3000 (Ctrl-C stops webserver and daemon)"
-	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	@$(BIN)/python -m lob_pipeline.ui
 
 bench: $(STAMP) ## every speed figure as a ratio against a peer, in one run; writes bench/results.json
 	@$(BIN)/python -m lob_pipeline_tests.bench

@@ -6,6 +6,7 @@ each layer the plan is made again: a layer that came out with the same content r
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from lob_pipeline.stages.plan import PlanStep, choose_days, plan
 
 if TYPE_CHECKING:
     from lob_pipeline.resources import Stages
+
+_DAY = re.compile(r" of \d{4}-\d{2}-\d{2}")
 
 
 @dataclass
@@ -89,7 +92,8 @@ def plan_lines(steps: list[PlanStep], days: list[Pair]) -> Iterator[str]:
         reasons: dict[tuple[str, str, str], list[str]] = {}
         for step in _of(steps, layer):
             if step.state != "fresh":
-                reasons.setdefault((str(step.market), step.state, step.why), []).append(step.date)
+                why = _DAY.sub("", step.why) if step.why.startswith("follows") else step.why
+                reasons.setdefault((str(step.market), step.state, why), []).append(step.date)
         for (market, state, why), dates in reasons.items():
             span = dates[0] if len(set(dates)) == 1 else f"{min(dates)}..{max(dates)}"
             yield f"    {market} {span}  {state}" + (f": {why}" if why else "")
@@ -115,15 +119,16 @@ def _run_layer(session: Session, layer: Layer, days: list[Pair], only_stale: boo
     started = time.monotonic()
     tried: Counter[Pair] = Counter()
     skipped: set[Pair] = set()
+    failed: set[Pair] = set()
     for _ in range(2 * len(days) + 2):  # a change that travels from day to day needs a round a day
         everything = [s for s in plan(session.home, days, session.given_up) if s.table in layer.tables]
         steps = _of(everything, layer)
         todo = {(s.market, s.date): s for s in steps if s.todo and s.certain}
         if only_stale:
             skipped |= {pair for pair, s in todo.items() if s.state == "absent"}
-        pairs = [pair for pair in todo if pair not in skipped and tried[pair] < 2]
+        pairs = [pair for pair in todo if pair not in skipped | failed and tried[pair] < 2]
         if pairs:
-            session.build(layer, pairs)
+            failed |= set(pairs) - session.build(layer, pairs)
             tried.update(pairs)
             continue
         stuck = {(s.table, s.market, s.date) for s in everything if s.todo} - session.given_up

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lob_pipeline.core.errors import LobError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.storage import storing
 from lob_pipeline.stages.layers import Layer
+from lob_pipeline.stages.marts import Marts
 from lob_pipeline.stages.plan import PlanStep
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Session:
         self.home, self.say = home, say
         self._overrides = overrides
         self._instance: Any = None
+        self._ended: list[Pair] = []
         self.given_up: set[tuple[str, Market, str]] = set()  # what could not be built
 
     @property
@@ -42,8 +45,8 @@ class Session:
             self._instance = open_instance(self.home)
         return self._instance
 
-    def build(self, layer: Layer, pairs: list[Pair]) -> None:
-        """Execute one layer over these days, one run a market and unbroken range of days."""
+    def build(self, layer: Layer, pairs: list[Pair]) -> set[Pair]:
+        """Execute one layer over these days, one run a market and unbroken range. Return the days whose stage ended."""
         from lob_pipeline.partitions import inside, partition_key, ranges
 
         outside = [(m, d) for m, d in pairs if not inside(d)]
@@ -51,6 +54,7 @@ class Session:
             self.say(
                 f"  {layer.name:14} {market} {date} is no partition (before 2023 or not over): built without a run"
             )
+        self._ended = []
         with self._progress(layer, len(pairs)) as done:
             stages = self._watched(done, layer)
             for market, date in outside:
@@ -58,10 +62,15 @@ class Session:
             for market, start, end in ranges(p for p in pairs if p not in outside):
                 keys = (partition_key(market, start), partition_key(market, end))
                 self._execute(layer, stages, keys)
+        return set(self._ended)
 
     def build_marts(self) -> bool:
-        """Run dbt. Return whether it succeeded."""
-        return self._execute(None, self._stages(), None)
+        """Run dbt. Return whether it succeeded. What dbt prints goes to ``HOME/dbt/last_run.log``, not to stdout."""
+        log = Marts(self.home).folder / "last_run.log"
+        with storing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("w", encoding="utf-8") as handle, redirect_stdout(handle):
+                return self._execute(None, self._stages(), None)
 
     def _build_outside(self, stages: Stages, layer: Layer, market: Market, date: str) -> None:
         try:
@@ -118,6 +127,7 @@ class Session:
         def watched(home: Home, market: Market, date: str) -> Any:
             started = time.monotonic()
             result = function(home, market, date)
+            self._ended.append((market, date))
             done(layer, market, date, result, time.monotonic() - started)
             return result
 

@@ -26,14 +26,14 @@ def dbt_marts(home: Home) -> dg.AssetsDefinition:
     """Return the dbt models as assets. dbt's manifest is parsed once and kept until a file of the project changes."""
     marts = Marts(home)
 
-    @dbt_assets(manifest=marts.ensure_manifest(), dagster_dbt_translator=_Names(), name="dbt_marts", pool="dbt")
+    @dbt_assets(manifest=marts.ensure_manifest(), dagster_dbt_translator=_Names(), name="dbt_build", pool="dbt")
     def dbt_marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake):  # type: ignore[no-untyped-def]
         marts = Marts(lake.home())
         with marts.lock():
             os.environ.update(marts.environment)  # dbt reads its paths from the environment
             inputs = marts.write_usable()
             command = ["build", *(["--full-refresh"] if marts.needs_full_refresh() else [])]
-            yield from dbt.cli(command, context=context, target_path=marts.folder / "runs").stream()
+            yield from dbt.cli(command, context=context, target_path=marts.manifest.parent).stream()
             if not context.op_execution_context.is_subset:
                 marts.record_built(inputs)
 

@@ -56,6 +56,11 @@ def test_every_asset_and_what_it_reads(graph: AssetGraph) -> None:
     }
 
 
+def test_the_location_loads_as_the_daemon_loads_it(defs: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(defs)
+    assert defs.get_repository_def().get_all_jobs()
+
+
 def test_the_edges_are_the_same_day_sources_that_the_planner_knows(graph: AssetGraph) -> None:
     for table in TABLES:
         declared = {s.table for s in layer_of(table).sources if s.required}
