@@ -1,10 +1,4 @@
-"""Orders on their way in and out: arrival at the book, and trades that ``seq`` puts on the other side of a message.
-
-Windows stay in time even where ``seq`` decides the order of events (Bybit), so a trade may be met before or after a
-message of another time. Three rules keep that exact: an order that arrives catches up on trades already met that lie in
-its window; a trade does not touch orders that arrived at or after it (``fills``); before a message, orders whose life
-ended are served the trades that still lie in theirs.
-"""
+"""Orders on their way in: both orders of a decision row, and the exit orders of fills, in order of their arrival."""
 
 from __future__ import annotations
 
@@ -20,9 +14,7 @@ from lob_pipeline.labels.fates import (
     AT_ROW,
     AT_TRADE,
     EXIT_NS,
-    LIFE,
     LIMIT,
-    LOTS,
     MODEL,
     N_EVENTS,
     Q_ARRIVE,
@@ -30,96 +22,14 @@ from lob_pipeline.labels.fates import (
     ROWS,
     SIDE,
     Fates,
-    take,
 )
-from lob_pipeline.labels.fills import rest_lots
-from lob_pipeline.labels.resting import (
-    ACTIVE,
-    ARRIVE,
-    FRESH,
-    HEAD,
-    KEY,
-    LIST,
-    NO_GROUP,
-    NUMBER,
-    OFFSET,
-    TAIL,
-    Resting,
-    close_if_empty,
-    find,
-    has_room,
-    place,
-)
-from lob_pipeline.labels.spec import KIND_QUEUE, KIND_REJECTED, KIND_THROUGH
+from lob_pipeline.labels.groups import find, has_room, place
+from lob_pipeline.labels.late import catch_up
+from lob_pipeline.labels.resting import NO_GROUP, Resting
+from lob_pipeline.labels.spec import KIND_REJECTED
 from lob_pipeline.labels.states import Bool, Int, Int64s, States, Tape
 
 NEVER = np.int64(1 << 62)
-
-
-@njit(cache=True)
-def _meet(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, m: Int, g: Int, i: Int, k: Int) -> Bool:
-    """Let order ``i`` of list ``m`` alone meet trade ``k`` at its side; return whether that completes it."""
-    trade_key = -np.int64(tape.side[k]) * tape.price[k]
-    key = resting.groups[g, KEY]
-    number = resting.tags[m, g, i, NUMBER]
-    if trade_key < key:
-        return take(fates, clock, m, number, clock[LOTS], tape.time_ns[k], KIND_THROUGH)
-    if trade_key > key:
-        return False
-    resting.tags[m, g, i, OFFSET] -= tape.lots[k]
-    front = resting.front[m, g, i] - np.float64(tape.lots[k])
-    resting.front[m, g, i] = max(front, 0.0)
-    if front >= 0.0:
-        return False
-    lots = np.int64(min(np.float64(rest_lots(fates, clock, m, number)), np.floor(-front)))
-    return lots > 0 and take(fates, clock, m, number, lots, tape.time_ns[k], KIND_QUEUE)
-
-
-@njit(cache=True)
-def _catch_up(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, m: Int, g: Int, si: Int) -> None:
-    """Let the order that has just arrived at the end of list ``m`` meet the trades already met in its window."""
-    groups = resting.groups
-    i = groups[g, TAIL + LIST * m] - 1
-    arrive = resting.tags[m, g, i, ARRIVE]
-    first = clock[AT_TRADE]
-    while first > 0 and tape.time_ns[first - 1] > arrive:
-        first -= 1
-    if first == clock[AT_TRADE]:
-        return
-    groups[g, FRESH + LIST * m] = min(i, groups[g, FRESH + LIST * m])
-    for k in range(first, clock[AT_TRADE]):
-        if tape.time_ns[k] <= arrive + clock[LIFE] and (1 + np.int64(tape.side[k])) >> 1 == si:
-            if _meet(resting, fates, tape, clock, m, g, i, k):
-                groups[g, TAIL + LIST * m] = i
-                return
-
-
-@njit(cache=True)
-def settle(resting: Resting, fates: Fates, tape: Tape, clock: Int64s, b_ns: Int) -> Bool:
-    """Serve orders whose life ends before ``b_ns`` the trades of their life that are still to come; forget them.
-
-    Only where ``seq`` puts a message before a trade of earlier time. Returns whether fill events were added.
-    """
-    groups, tags = resting.groups, resting.tags
-    events = clock[N_EVENTS]
-    for si in range(2):
-        for at in range(resting.meta[ACTIVE + si] - 1, -1, -1):
-            g = resting.ladder[si, at]
-            for m in range(tags.shape[0]):
-                i = groups[g, HEAD + LIST * m]
-                while i < groups[g, TAIL + LIST * m] and tags[m, g, i, ARRIVE] + clock[LIFE] < b_ns:
-                    k = clock[AT_TRADE]
-                    while k < tape.time_ns.size and tape.time_ns[k] <= tags[m, g, i, ARRIVE] + clock[LIFE]:
-                        own_side = (1 + np.int64(tape.side[k])) >> 1 == si
-                        if own_side and tape.time_ns[k] > tags[m, g, i, ARRIVE]:
-                            if _meet(resting, fates, tape, clock, m, g, i, k):
-                                break
-                        k += 1
-                    i += 1
-                groups[g, HEAD + LIST * m] = i
-                groups[g, FRESH + LIST * m] = max(i, groups[g, FRESH + LIST * m])
-            close_if_empty(groups, resting.ladder, resting.ring, resting.meta, si, at)
-    return clock[N_EVENTS] > events
 
 
 @njit(cache=True)
@@ -150,7 +60,7 @@ def _row_arrives(book: BookState, resting: Resting, fates: Fates, tape: Tape, cl
                 fates.kind[m, number] = KIND_REJECTED
             else:
                 place(resting.groups, resting.front, resting.tags, m, g, number, fates.rows[row, ARRIVE_NS])
-                _catch_up(resting, fates, tape, clock, m, g, si)
+                catch_up(resting, fates, tape, clock, m, g, si)
     clock[AT_ROW] += 1
     return True
 
@@ -195,7 +105,7 @@ def next_exit_ns(events: Int64s, clock: Int64s) -> Int:
 def arrivals(
     book: BookState, resting: Resting, fates: Fates, states: States, tape: Tape, clock: Int64s, bound_ns: Int
 ) -> Bool:
-    """Let every order arrive whose time is before ``bound_ns``, in order of time; return False where one has no room."""
+    """Let every order arrive that is due before ``bound_ns``, in order of time; return False where one has no room."""
     while True:
         row_ns, exit_ns = next_row_ns(fates.rows, clock), next_exit_ns(fates.events, clock)
         if min(row_ns, exit_ns) >= bound_ns:
@@ -209,4 +119,4 @@ def arrivals(
         if g == NO_ROOM:
             return False
         if g >= 0:
-            _catch_up(resting, fates, tape, clock, fates.events[e, MODEL], g, (1 + fates.events[e, SIDE]) >> 1)
+            catch_up(resting, fates, tape, clock, fates.events[e, MODEL], g, (1 + fates.events[e, SIDE]) >> 1)

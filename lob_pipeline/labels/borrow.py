@@ -16,16 +16,30 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-@intrinsic
-def borrowed(typing_context: Any, array: Any) -> Any:
-    """Return the array as it is, but with no owner: its references are not counted."""
-    if not isinstance(array, types.Array):
-        raise TypeError(f"only an array can be borrowed, not {array}")
+def _without_owner(context: Any, builder: ir.IRBuilder, array: Any, value: Any) -> Any:
+    view = cgutils.create_struct_proxy(array)(context, builder, value=value)
+    view.meminfo = cgutils.get_null_value(view.meminfo.type)
+    view.parent = cgutils.get_null_value(view.parent.type)
+    return view._getvalue()
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        view = cgutils.create_struct_proxy(array)(context, builder, value=arguments[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
-        return view._getvalue()
 
-    return array(array), generate
+def _borrowed(typing_context: Any, state: Any) -> Any:
+    """Return an array, or a NamedTuple of arrays, as it is but with no owner: its references are not counted."""
+    if isinstance(state, types.Array):
+
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return _without_owner(context, builder, state, arguments[0])
+
+        return state(state), generate
+    if not isinstance(state, types.BaseNamedTuple) or not all(isinstance(t, types.Array) for t in state.types):
+        raise TypeError(f"only an array or a NamedTuple of arrays can be borrowed, not {state}")
+
+    def generate_all(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        items = cgutils.unpack_tuple(builder, arguments[0])
+        views = [_without_owner(context, builder, t, v) for t, v in zip(state.types, items, strict=True)]
+        return context.make_tuple(builder, state, views)
+
+    return state(state), generate_all
+
+
+borrowed: Any = intrinsic(_borrowed)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from lob_pipeline.core.columns import Array, Columns
-from lob_pipeline.labels.fates import T_FILL, Fates
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.labels.fates import (
+    DONE_LOTS,
+    FILL_NS,
+    N_EVENTS,
+    T_FILL,
+    Fates,
+)
+from lob_pipeline.labels.instants import instant_outcomes
 from lob_pipeline.labels.outcomes import (
     EDGE,
     EDGE_CROSS,
@@ -15,14 +24,11 @@ from lob_pipeline.labels.outcomes import (
     MARKOUTS,
     MFE,
     event_facts,
-    instant_outcomes,
     new_facts,
     order_outcomes,
 )
 from lob_pipeline.labels.spec import (
-    ADVERSE_NS,
     ALL_MODELS,
-    ALWAYS,
     LABELS_TABLE,
     MARKOUT_NS,
     MODEL_SUFFIX,
@@ -33,137 +39,118 @@ from lob_pipeline.labels.spec import (
 )
 from lob_pipeline.labels.states import Int64s, States
 
-Float64s = npt.NDArray[np.float64]
-_ADVERSE_ROW = MARKOUTS + list(MARKOUT_NS.values()).index(ADVERSE_NS)
+Mask = npt.NDArray[np.bool_]
+
+_FLOATS = tuple(c.name for c in LABELS_TABLE.columns if c.dtype == "float64")
+_FLOAT_ROW = {name: i for i, name in enumerate(_FLOATS)}
+_TAKER = slice(_FLOAT_ROW[f"taker_edge_{next(iter(TAKER_NS))}_bps"], None)
+
+
+def _where(model: int) -> Int64s:
+    """Return the float column of each outcome of a model, -1 where the table holds none."""
+    names = {EDGE: "edge_bps", EDGE_MID: "edge_mid_bps", EDGE_CROSS: "edge_cross_bps", MFE: "mfe_bps", MAE: "mae_bps"}
+    names |= {MARKOUTS + h: f"markout_{name}_bps" for h, name in enumerate(MARKOUT_NS)}
+    found = [_FLOAT_ROW.get(names[i] + MODEL_SUFFIX[model], -1) for i in range(len(names))]
+    return np.array([*found, -1], np.int64)  # H itself is no column
 
 
 class LabelColumns:
     """Builds the columns of any slice of rows from what the truth clock found. Needs all three models and outcomes."""
 
-    def __init__(
-        self,
-        fates: Fates,
-        states: States,
-        used: int,
-        events: int,
-        clock: Int64s,
-        config: LabelConfig,
-        fees: Fees,
-    ) -> None:
+    def __init__(self, fates: Fates, states: States, clock: Int64s, config: LabelConfig, fees: Fees) -> None:
         if config.models != ALL_MODELS or not config.outcomes:
             raise ValueError("the labels table holds all three queue models with their outcomes")
-        self._fates, self._states, self._used, self._clock = fates, states, used, clock
-        self._config, self._fees = config, fees
+        self._fates, self._states, self._clock, self._config = fates, states, clock, config
+        self._fees = np.array([fees.maker_bps, fees.taker_bps])
         horizons = np.array([*MARKOUT_NS.values(), config.horizon_ns], np.int64)
-        self._facts = new_facts(events, len(horizons))
-        by_time = np.argsort(fates.events[:events, T_FILL], kind="stable")
-        event_facts(fates, clock, states, used, horizons, by_time, self._facts)
+        events = fates.events[: clock[N_EVENTS]]
+        self._facts = new_facts(len(events), len(horizons))
+        event_facts(events, clock, states, horizons, np.argsort(events[:, T_FILL], kind="stable"), self._facts)
         self._taker_ns = np.array(list(TAKER_NS.values()), np.int64)
         self._hints = np.full(2 + len(self._taker_ns), -1, np.int64)
 
-    def chunk(
-        self, part: slice, ts_ns: Int64s, close_ns: Int64s, t_end_ns: Int64s, valid: npt.NDArray[np.bool_]
-    ) -> Columns:
+    def chunk(self, part: slice, ts_ns: Int64s, close_ns: Int64s, t_end_ns: Int64s, valid: Mask) -> Columns:
         """Return the label columns of the decision rows ``part``, two rows an instant; slices in ascending order."""
         n = part.stop - part.start
-        out = {
-            c.name: np.empty(2 * n, np.dtype(c.dtype))
-            for c in LABELS_TABLE.columns
-            if not c.nullable or c.dtype == "float64"
+        arrive = np.ascontiguousarray(self._fates.arrive_ns[part])
+        out: dict[str, npt.NDArray[Any]] = {
+            "ts_ns": np.repeat(ts_ns[part], 2),
+            "side": np.tile(np.array([-1, 1], np.int8), n),
+            "valid": np.repeat(valid[part], 2),
+            "t_decide_ns": np.repeat(close_ns[part], 2),
+            "t_arrive_ns": np.repeat(arrive, 2),
+            "t_end_ns": np.repeat(t_end_ns[part], 2),
         }
-        null = np.repeat(~valid[part], 2)
-        arrive = self._fates.arrive_ns[part]
-        times = {"ts_ns": ts_ns[part], "t_decide_ns": close_ns[part], "t_arrive_ns": arrive, "t_end_ns": t_end_ns[part]}
-        for name, values in {**times, "valid": valid[part]}.items():
-            out[name][:] = np.repeat(values, 2)
-        masked: dict[str, tuple[Array, npt.NDArray[np.bool_]]] = {}
-        self._instants(arrive, out, masked)
-        for m, model in enumerate(self._config.models):
-            self._orders(m, model, part, t_end_ns[part], out, masked)
-        for place, side in enumerate((-1, 1)):
-            out["side"][place::2] = side
-        for name, (values, missing) in masked.items():
-            out[name] = np.ma.MaskedArray(values, mask=missing | null)
-        for column in LABELS_TABLE.columns:
-            if column.dtype == "float64" and column.name not in ALWAYS:
-                out[column.name][null] = np.nan
-        return {c.name: out[c.name] for c in LABELS_TABLE.columns}
-
-    def _instants(
-        self, arrive_ns: Int64s, out: Columns, masked: dict[str, tuple[Array, npt.NDArray[np.bool_]]]
-    ) -> None:
-        n = len(arrive_ns)
-        mid_return = np.empty(n)
-        direction = np.empty(n, np.int8)
-        taker = np.empty((2, len(self._taker_ns), n))
+        floats = np.full((len(_FLOATS), 2 * n), np.nan)
+        nulls: dict[str, Mask] = {}
+        direction = np.empty(2 * n, np.int8)
+        mid_return = floats[_FLOAT_ROW["mid_return_bps"]]
+        taker = floats[_TAKER][: len(TAKER_NS)]
         instant_outcomes(
-            self._states,
-            self._used,
-            self._hints,
-            arrive_ns,
-            self._config.horizon_ns,
-            self._taker_ns,
-            self._fees.taker_bps,
-            mid_return,
-            direction,
-            taker,
+            self._states, self._clock, self._hints, arrive, self._taker_ns, self._fees[1], mid_return, direction, taker
         )
-        out["mid_return_bps"][:] = np.repeat(mid_return, 2)
-        unknown = direction == -2
-        masked["direction"] = (np.repeat(np.where(unknown, np.int8(0), direction), 2), np.repeat(unknown, 2))
-        for h, name in enumerate(TAKER_NS):
+        nulls["direction"] = direction == -2
+        out["direction"] = direction
+        direction[nulls["direction"]] = 0
+        for m, model in enumerate(self._config.models):
             for si in (0, 1):
-                out[f"taker_edge_{name}_bps"][1 - si :: 2] = taker[si, h]
+                order_outcomes(
+                    self._fates,
+                    self._clock,
+                    self._facts,
+                    m,
+                    si,
+                    part.start,
+                    t_end_ns[part],
+                    self._fees,
+                    _where(model),
+                    floats,
+                )
+            out |= self._fate_columns(m, MODEL_SUFFIX[model], part, out["t_arrive_ns"], floats, nulls)
+        if not valid[part].all():
+            floats[:, ~out["valid"]] = np.nan
+        out |= {name: floats[i] for i, name in enumerate(_FLOATS)}
+        return self._masked(out, nulls)
 
-    def _orders(
+    def _fate_columns(
         self,
         m: int,
-        model: int,
+        suffix: str,
         part: slice,
-        t_end_ns: Int64s,
-        out: Columns,
-        masked: dict[str, tuple[Array, npt.NDArray[np.bool_]]],
-    ) -> None:
-        n = part.stop - part.start
-        rows = len(self._fates.arrive_ns)
-        suffix = MODEL_SUFFIX[model]
-        whole = model == PROPORTIONAL
-        block = np.empty((2, MARKOUTS + len(MARKOUT_NS) + 1, n))
-        for si in (0, 1):
-            order_outcomes(
-                self._fates,
-                self._clock,
-                self._facts,
-                m,
-                si,
-                part.start,
-                t_end_ns,
-                self._fees.maker_bps,
-                self._fees.taker_bps,
-                whole,
-                block[si],
-            )
-        both = [slice(si * rows + part.start, si * rows + part.stop) for si in (1, 0)]
-
-        def interleave(parts: list[Array]) -> Array:
-            return np.stack(parts, axis=1).reshape(-1)
-
-        floats = {"edge_bps": EDGE, "markout_5s_bps": _ADVERSE_ROW}
-        if whole:
-            floats |= {"edge_mid_bps": EDGE_MID, "edge_cross_bps": EDGE_CROSS, "mfe_bps": MFE, "mae_bps": MAE}
-            floats |= {f"markout_{name}_bps": MARKOUTS + h for h, name in enumerate(MARKOUT_NS)}
-        for name, row in floats.items():
-            out[name + suffix][:] = interleave([block[1, row], block[0, row]])
-        fill_ns = interleave([self._fates.fill_ns[m, b] for b in both])
+        arrive_ns: Int64s,
+        floats: npt.NDArray[np.float64],
+        nulls: dict[str, Mask],
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of one model that are no floats; note where ``adverse`` is null."""
+        rows = len(self._fates.rows)
+        pair = [slice(si * rows + part.start, si * rows + part.stop) for si in (1, 0)]
+        fill_ns, lots = (
+            np.stack([self._fates.fill[m, p, c] for p in pair], axis=1).reshape(-1) for c in (FILL_NS, DONE_LOTS)
+        )
         filled = fill_ns >= 0
-        never = np.zeros(2 * n, np.bool_)
-        markout, edge = out[f"markout_5s_bps{suffix}"], out[f"edge_bps{suffix}"]
-        adverse = filled & (markout < self._config.adverse_below_bps)
-        known = filled & ~np.isnan(markout)
-        masked[f"filled{suffix}"] = (filled, never)
-        masked[f"fill_delay_ns{suffix}"] = (np.where(filled, fill_ns - out["t_arrive_ns"], -1), never)
-        masked[f"fill_kind{suffix}"] = (interleave([self._fates.fill_kind[m, b] for b in both]), never)
-        masked[f"adverse{suffix}"] = (adverse, ~known)
-        masked[f"entry{suffix}"] = (known & ~adverse & (edge > self._config.entry_floor_bps), never)
-        if whole:
-            masked["filled_lots"] = (interleave([self._fates.lots[m, b] for b in both]), never)
+        markout, edge = floats[_FLOAT_ROW[f"markout_5s_bps{suffix}"]], floats[_FLOAT_ROW[f"edge_bps{suffix}"]]
+        known = ~np.isnan(markout)
+        adverse = markout < self._config.adverse_below_bps
+        nulls[f"adverse{suffix}"] = ~known
+        found = {
+            f"filled{suffix}": filled,
+            f"fill_delay_ns{suffix}": np.where(filled, fill_ns - arrive_ns, -1),
+            f"fill_kind{suffix}": np.stack([self._fates.kind[m, p] for p in pair], axis=1).reshape(-1),
+            f"adverse{suffix}": adverse,
+            f"entry{suffix}": known & ~adverse & (edge > self._config.entry_floor_bps),
+        }
+        if suffix == MODEL_SUFFIX[PROPORTIONAL]:
+            found["filled_lots"] = lots
+        return found
+
+    def _masked(self, out: dict[str, npt.NDArray[Any]], nulls: dict[str, Mask]) -> Columns:
+        """Return the columns in schema order; nullable integers and flags masked where they or the row are null."""
+        invalid = ~out["valid"]
+        columns: Columns = {}
+        for column in LABELS_TABLE.columns:
+            values = out[column.name]
+            if column.nullable and column.dtype != "float64":
+                own = nulls.get(column.name)
+                values = np.ma.MaskedArray(values, mask=invalid if own is None else invalid | own)
+            columns[column.name] = values
+        return columns

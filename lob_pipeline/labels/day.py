@@ -16,12 +16,13 @@ from lob_pipeline.book.state import BookState, new_book, reserve
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.labels.columns import LabelColumns
 from lob_pipeline.labels.fates import LATENCY_NS, N_EVENTS, N_STATES, Fates, new_clock, new_fates
+from lob_pipeline.labels.messages import Messages
 from lob_pipeline.labels.overlap import broken_spans, draw_latency, span_end_ns, valid_rows
 from lob_pipeline.labels.resting import grow_resting, new_resting
 from lob_pipeline.labels.spec import Fees, LabelConfig
-from lob_pipeline.labels.states import Int64s, States, Tape, grow_states, new_states
+from lob_pipeline.labels.states import Bool, Int, Int64s, States, Tape, grow_states, new_states
 from lob_pipeline.labels.stream import MessageStream
-from lob_pipeline.labels.truth import Messages, advance
+from lob_pipeline.labels.truth import advance
 
 _CHUNK_ROWS = 1 << 16
 
@@ -97,7 +98,8 @@ class _Clock:
         used = int(self.clock[N_STATES])
         self.states = grow_states(self.states, used, used + n, self.one_lot)
         self.book = reserve(self.book, messages.side, messages.price, messages.size)
-        at, fits = 0, True
+        at: Int = 0
+        fits: Bool = True
         while at < n:
             at, fits = advance(self.book, self.resting, self.fates, self.states, self.clock, self.tape, messages, at)
             if not fits:
@@ -115,9 +117,9 @@ def run_day(
 ) -> Day:
     """Run the truth clock over one partition and return the fate of every order.
 
-    ``book_chunks``: ``l2_events`` columns in stream order (``stream.NEEDED``), chunks of any size. ``sequence``: how the
-    venue's updates chain (``Instrument.sequence``). ``step_ns``: the grid step of the rows. ``trade_gaps_ns`` int64 (k, 2):
-    closed intervals in which a trade id is missing.
+    ``book_chunks``: ``l2_events`` columns in stream order (``stream.NEEDED``), chunks of any size. ``sequence``: how
+    the venue's updates chain (``Instrument.sequence``). ``step_ns``: the grid step of the rows. ``trade_gaps_ns`` int64
+    (k, 2): closed intervals in which a trade id is missing.
     """
     clock = _Clock(rows, tape, config)
     stream = MessageStream(sequence)
@@ -155,7 +157,7 @@ def label_day(
 
 def label_columns(day: Day, fees: Fees, chunk_rows: int = _CHUNK_ROWS) -> Iterator[Columns]:
     """Yield the columns of ``LABELS_TABLE`` of a day that was run with all three models and outcomes."""
-    writer = LabelColumns(day.fates, day.states, day.used_states, day.events, day.clock, day.config, fees)
+    writer = LabelColumns(day.fates, day.states, day.clock, day.config, fees)
     for first in range(0, len(day.rows.ts_ns), chunk_rows):
         part = slice(first, min(first + chunk_rows, len(day.rows.ts_ns)))
         yield writer.chunk(part, day.rows.ts_ns, day.rows.close_ns, day.t_end_ns, day.valid)

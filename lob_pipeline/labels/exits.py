@@ -29,7 +29,8 @@ from lob_pipeline.labels.fates import (
     T_FILL,
     UNKNOWN,
 )
-from lob_pipeline.labels.resting import NO_GROUP, Resting, find, open_group, place
+from lob_pipeline.labels.groups import find, open_group, place
+from lob_pipeline.labels.resting import NO_GROUP, Resting
 from lob_pipeline.labels.states import Int, Int64s, States, state_at
 
 NO_ROOM = -2
@@ -83,7 +84,7 @@ def exit_arrives(book: BookState, resting: Resting, events: Int64s, states: Stat
     if seen >= 0:
         price = states.bid[seen] if si == 0 else states.ask[seen]
     opposite = best_price(book, other)
-    g = np.int64(NO_GROUP)
+    g: Int = np.int64(NO_GROUP)
     state = LIVE
     if price < 0:
         state = UNKNOWN

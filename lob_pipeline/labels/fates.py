@@ -70,8 +70,8 @@ CLOCK_WIDTH = LAST + 6
 class Fates(NamedTuple):
     """Orders (N = 2·rows) under M queue models, and fill events (X).
 
-    ``fill`` int64 (M, N, 3): FILL_NS, DONE_LOTS, EVENT; ``kind`` int8 (M, N); ``rows`` int64 (rows, 5); ``events`` int64
-    (X, 11).
+    ``fill`` int64 (M, N, 3): FILL_NS, DONE_LOTS, EVENT; ``kind`` int8 (M, N); ``rows`` int64 (rows, 5); ``events``
+    int64 (X, 11).
     """
 
     fill: Int64s

@@ -12,11 +12,9 @@ import numpy.typing as npt
 from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import DONE_LOTS, EXIT_LOTS, KINDS, LIFE, LOTS, ROWS, Fates, take
 from lob_pipeline.labels.resting import (
-    ACTIVE,
     ARRIVE,
     FRESH,
     HEAD,
-    KEY,
     LIST,
     NUMBER,
     OFFSET,
@@ -24,7 +22,6 @@ from lob_pipeline.labels.resting import (
     TAIL,
     TRADED,
     Resting,
-    close_if_empty,
 )
 from lob_pipeline.labels.spec import KIND_QUEUE, PESSIMISTIC, PROPORTIONAL
 from lob_pipeline.labels.states import Float, Int, Int64s
@@ -191,17 +188,3 @@ def fill_group(resting: Resting, fates: Fates, clock: Int64s, g: Int, t_ns: Int,
                 _keep(tags, front, m, g, keep, i, fresh)
         groups[g, HEAD + LIST * m] = keep
         groups[g, FRESH + LIST * m] = max(keep, fresh)
-
-
-@njit(cache=True)
-def sweep_through(
-    resting: Resting, fates: Fates, clock: Int64s, si: Int, key: Int, t_ns: Int, bound_ns: Int, kind: Int
-) -> None:
-    """Fill every group of side ``si`` that is more aggressive than ``key``."""
-    groups, ladder, ring, meta = resting.groups, resting.ladder, resting.ring, resting.meta
-    for at in range(meta[ACTIVE + si] - 1, -1, -1):
-        g = ladder[si, at]
-        if groups[g, KEY] <= key:
-            return
-        fill_group(resting, fates, clock, g, t_ns, bound_ns, kind)
-        close_if_empty(groups, ladder, ring, meta, si, at)

@@ -20,6 +20,7 @@ from lob_pipeline.labels.fates import (
     HORIZON,
     LIMIT,
     LOTS,
+    N_STATES,
     NOW_SUM,
     ROWS,
     SIDE,
@@ -27,11 +28,11 @@ from lob_pipeline.labels.fates import (
     T_FILL,
     Fates,
 )
-from lob_pipeline.labels.states import Bool, Float, Int, Int64s, States, advance_to
+from lob_pipeline.labels.states import Int, Int64s, States, advance_to
 
 Float64s = npt.NDArray[np.float64]
 
-# rows of the float block of one order and model
+# what ``where`` says the column of
 EDGE = 0
 EDGE_MID = 1
 EDGE_CROSS = 2
@@ -39,6 +40,7 @@ MFE = 3
 MAE = 4
 MARKOUTS = 5  # then one row a horizon; the last horizon is H
 NO_PRICE = -1
+NEVER = np.int64(1 << 62)
 
 
 class Facts(NamedTuple):
@@ -69,44 +71,62 @@ def m2_of(states: States, i: Int) -> Int:
 
 
 @njit(cache=True)
+def _slide(price: Int64s, sign: Int, side: Int, sides: Int64s, first: Int64s, last: Int64s, out: Int64s) -> None:
+    """Write the maximum of ``sign``·price over [first, last) for the windows of ``side``; the windows only move on.
+
+    Candidates for a later maximum wait in a queue, best first: every state enters and leaves it once.
+    """
+    queue = np.empty(price.size, np.int64)
+    head = 0
+    tail = 0
+    seen = 0
+    for k in range(first.size):
+        if sides[k] != side or first[k] >= last[k]:
+            continue
+        while seen < last[k]:
+            while tail > head and sign * price[queue[tail - 1]] <= sign * price[seen]:
+                tail -= 1
+            queue[tail] = seen
+            tail += 1
+            seen += 1
+        while queue[head] < first[k]:
+            head += 1
+        out[k] = sign * price[queue[head]]
+
+
+@njit(cache=True)
 def event_facts(
-    fates: Fates, clock: Int64s, states: States, used: Int, horizons_ns: Int64s, order: Int64s, facts: Facts
+    events: Int64s, clock: Int64s, states: States, horizons_ns: Int64s, order: Int64s, facts: Facts
 ) -> None:
     """Fill ``facts`` for the events in ``order`` (by time, so that every search goes forward)."""
-    n_h = horizons_ns.size
+    n_h, n = horizons_ns.size, order.size
+    used = clock[N_STATES]
     at = np.full(n_h, -1, np.int64)
-    fill_at = np.int64(-1)
-    end_at = np.int64(-1)
-    for k in range(order.size):
+    fill_at: Int = np.int64(-1)
+    end_at: Int = np.int64(-1)
+    first, last, sides = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    high, low = np.full(n, NO_PRICE, np.int64), np.full(n, NO_PRICE, np.int64)
+    for k in range(n):
         e = order[k]
-        t_fill = fates.events[e, T_FILL]
+        t_fill = events[e, T_FILL]
+        sides[k] = events[e, SIDE]
         for h in range(n_h):
             at[h] = advance_to(states.time_ns, used, at[h], t_fill + horizons_ns[h])
             facts.m2[e, h] = m2_of(states, at[h])
         fill_at = advance_to(states.time_ns, used, fill_at, t_fill)
         end_at = advance_to(states.time_ns, used, end_at, t_fill + clock[HORIZON])
-        first, last = fill_at + 1, end_at + 1
+        first[k], last[k] = fill_at + 1, end_at + 1
         facts.late_ns[e] = 0
-        if first == last:
-            if first == used:
-                facts.late_ns[e] = np.int64(1 << 62)
-                continue
-            facts.late_ns[e] = states.time_ns[first]
-            last = first + 1
-        price = states.bid if fates.events[e, SIDE] > 0 else states.ask
-        high = price[first]
-        low = price[first]
-        for x in price[first:last]:
-            high = max(high, x)
-            low = min(low, x)
-        facts.high[e] = high if low >= 0 else NO_PRICE
-        facts.low[e] = low
-
-
-@njit(cache=True)
-def _bps(side: Float, total: Float, paid: Float) -> Float:
-    """Return 1e4·s·(x - P)/P where both prices carry the same factor (2, or q lots)."""
-    return 1e4 * side * (total - paid) / paid
+        if first[k] == last[k]:
+            facts.late_ns[e] = states.time_ns[first[k]] if first[k] < used else NEVER
+            last[k] = min(first[k] + 1, used)
+    for side in (1, -1):
+        price = states.bid[:used] if side > 0 else states.ask[:used]
+        _slide(price, np.int64(1), np.int64(side), sides, first, last, high)
+        _slide(price, np.int64(-1), np.int64(side), sides, first, last, low)
+    for k in range(n):
+        facts.low[order[k]] = -low[k]
+        facts.high[order[k]] = high[k]
 
 
 @njit(cache=True)
@@ -118,85 +138,44 @@ def order_outcomes(
     si: Int,
     first: Int,
     t_end_ns: Int64s,
-    maker_bps: Float,
-    taker_bps: Float,
-    whole: Bool,
+    fees: Float64s,
+    where: Int64s,
     out: Float64s,
 ) -> None:
-    """Write the outcome block of one side and model: ``out`` float64 (MARKOUTS + horizons, n), NaN where null.
+    """Write the outcomes of one side and model where an order was filled; ``out`` comes filled with NaN.
 
-    Rows ``first`` … of the side; ``t_end_ns`` (n,) of those rows. ``whole`` False leaves all but edge and markouts NaN.
+    Rows ``first`` … of the side; ``t_end_ns`` (n,) of those rows. ``out`` float64 (columns, 2n), sells and buys in
+    turn; ``where`` int64 (MARKOUTS + horizons,): its column for each outcome, -1 where the table holds none.
+    ``fees``: maker, taker in bps.
     """
-    side = np.float64(1 - 2 * si)
     q = clock[LOTS]
     n_h = facts.m2.shape[1]
+    maker, taker = fees[0], fees[1]
+    share = 1.0 / q
     for j in range(t_end_ns.size):
-        out[:, j] = np.nan
-        number = si * clock[ROWS] + first + j
-        e = np.int64(fates.fill[m, number, EVENT])
+        e = fates.fill[m, si * clock[ROWS] + first + j, EVENT]
         if e < 0:
             continue
+        at = 2 * j + 1 - si
         price = fates.rows[first + j, LIMIT + si]
+        scale = 1e4 * (1 - 2 * si) / price  # bps of P a tick, signed
         for h in range(n_h):
-            if facts.m2[e, h] >= 0:
-                out[MARKOUTS + h, j] = _bps(side, facts.m2[e, h], 2 * price)
+            if where[MARKOUTS + h] >= 0 and facts.m2[e, h] >= 0:
+                out[where[MARKOUTS + h], at] = scale * 0.5 * (facts.m2[e, h] - 2 * price)
         got = fates.events[e, EXIT_LOTS]
         rest = q - got
         if fates.events[e, STATE] == DONE and (rest == 0 or fates.events[e, CROSS_SUM] >= 0):
             total = got * fates.events[e, EXIT_PRICE] + (fates.events[e, CROSS_SUM] if rest > 0 else 0)
-            fee = maker_bps + (got * maker_bps + rest * taker_bps) / q
-            out[EDGE, j] = _bps(side, total, q * price) - fee
-        if not whole:
+            fee = maker + (got * maker + rest * taker) * share
+            out[where[EDGE], at] = scale * share * (total - q * price) - fee
+        if where[EDGE_MID] < 0:
             continue
-        out[EDGE_MID, j] = out[MARKOUTS + n_h - 1, j] - 2 * maker_bps
+        if facts.m2[e, n_h - 1] >= 0:
+            out[where[EDGE_MID], at] = scale * 0.5 * (facts.m2[e, n_h - 1] - 2 * price) - 2 * maker
         if fates.events[e, NOW_SUM] >= 0:
-            out[EDGE_CROSS, j] = _bps(side, fates.events[e, NOW_SUM], q * price) - maker_bps - taker_bps
+            out[where[EDGE_CROSS], at] = scale * share * (fates.events[e, NOW_SUM] - q * price) - maker - taker
         if facts.late_ns[e] <= t_end_ns[j] and facts.low[e] >= 0:
-            up = _bps(side, facts.high[e], price)
-            down = _bps(side, facts.low[e], price)
-            out[MFE, j] = max(up, down)
-            out[MAE, j] = min(up, down)
-
-
-@njit(cache=True)
-def instant_outcomes(
-    states: States,
-    used: Int,
-    hints: Int64s,
-    t_arrive_ns: Int64s,
-    horizon_ns: Int,
-    taker_ns: Int64s,
-    taker_bps: Float,
-    mid_return: Float64s,
-    direction: npt.NDArray[np.int8],
-    taker: Float64s,
-) -> None:
-    """Write what does not depend on a fill, for rows (n,): mid return and direction, and the taker's edges.
-
-    ``hints`` int64 (2 + horizons,): states found for the row before, kept between calls. ``mid_return`` (n,) NaN and
-    ``direction`` (n,) -2 where null; ``taker`` (2, horizons, n) buys then sells, NaN where null.
-    """
-    for j in range(t_arrive_ns.size):
-        t = t_arrive_ns[j]
-        hints[0] = advance_to(states.time_ns, used, hints[0], t)
-        hints[1] = advance_to(states.time_ns, used, hints[1], t + horizon_ns)
-        before = m2_of(states, hints[0])
-        after = m2_of(states, hints[1])
-        mid_return[j] = np.nan
-        direction[j] = -2
-        if before > 0 and after > 0:
-            mid_return[j] = 1e4 * np.log(after / before)
-            direction[j] = np.sign(after - before)
-        for h in range(taker_ns.size):
-            hints[2 + h] = advance_to(states.time_ns, used, hints[2 + h], t + taker_ns[h])
-            leave = hints[2 + h]
-            taker[0, h, j] = np.nan
-            taker[1, h, j] = np.nan
-            if hints[0] < 0:
-                continue
-            buy_in, sell_out = states.buy_sum[hints[0]], states.sell_sum[leave]
-            if buy_in > 0 and sell_out > 0:
-                taker[0, h, j] = 1e4 * np.log(sell_out / buy_in) - 2 * taker_bps
-            sell_in, buy_out = states.sell_sum[hints[0]], states.buy_sum[leave]
-            if sell_in > 0 and buy_out > 0:
-                taker[1, h, j] = -1e4 * np.log(buy_out / sell_in) - 2 * taker_bps
+            up = scale * (facts.high[e] - price)
+            down = scale * (facts.low[e] - price)
+            out[where[MFE], at] = max(up, down)
+            out[where[MAE], at] = min(up, down)

@@ -60,8 +60,8 @@ def valid_rows(
 ) -> npt.NDArray[np.bool_]:
     """Return which rows (n,) are valid: the book is on [t - step, t_end], a later message came, no trade is missing.
 
-    ``broken`` as of ``broken_spans``; ``trade_gaps`` (k, 2): closed intervals [first, last] in ns in which a trade id is
-    missing; ``last_ns``: time of the partition's last message (audit snapshots not counted).
+    ``broken`` as of ``broken_spans``; ``trade_gaps`` (k, 2): closed intervals [first, last] in ns in which a trade id
+    is missing; ``last_ns``: time of the partition's last message (audit snapshots not counted).
     """
     valid = t_end_ns < last_ns
     first = np.searchsorted(np.maximum.accumulate(broken[:, 1]), ts_ns - step_ns, side="right")
@@ -87,7 +87,7 @@ def trade_id_gaps(trade_ids: npt.NDArray[np.int64], time_ns: Int64s) -> Int64s:
 
 
 def uniqueness(t_arrive_ns: Int64s, t_end_ns: Int64s) -> npt.NDArray[np.float64]:
-    """Return the uniqueness of each row (n,) of one side: mean over its span of 1 / (rows whose span holds the instant).
+    """Return the uniqueness of each row (n,) of one side: mean over its span of 1 / (rows whose span holds an instant).
 
     Every span must have a length. Rows may come in any order.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,8 @@ from lob_pipeline.book.sequence import BRIDGE, FOLLOWS, GAP, MODES, REPLACES, UN
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_DELTA, KIND_SNAPSHOT
+from lob_pipeline.labels.messages import DELTA, SKIP, SNAPSHOT, Messages
 from lob_pipeline.labels.states import Int, Int64s
-from lob_pipeline.labels.truth import DELTA, SKIP, SNAPSHOT, Messages
 
 NEEDED = (
     *("ts_event_ns", "ts_recv_ns", "update_id", "prev_update_id", "seq"),
@@ -60,8 +61,8 @@ def judge_messages(
 ) -> None:
     """Write each message's time and action (all (m,)), and the spans (k, 2) that end here in which the book was broken.
 
-    A snapshot that must be bridged makes the book whole when the deltas buffered before it arrived are through; one that
-    never bridges leaves it broken.
+    A snapshot that must be bridged makes the book whole when the deltas buffered before it arrived are through; one
+    that never bridges leaves it broken.
     """
     for i in range(ts_ns.size):
         verdict = judge_message(
@@ -125,7 +126,7 @@ class MessageStream:
         self._spans: list[Int64s] = []
 
     def split(self, chunks: Iterable[Columns]) -> Iterator[Messages]:
-        """Yield the messages of ``chunks`` in order; a message that straddles chunks comes by itself, nothing is copied."""
+        """Yield the messages of ``chunks`` in order; a message that straddles chunks comes by itself."""
         for chunk in chunks:
             columns = {n: np.asarray(chunk[n]) for n in NEEDED}
             heads = np.flatnonzero(columns["first_in_message"])
@@ -162,7 +163,7 @@ class MessageStream:
             keep = np.repeat(~audits, np.diff(start))
             columns = {n: columns[n][keep] for n in NEEDED}
             return self._messages(columns, np.flatnonzero(columns["first_in_message"]))
-        per_message = {n: np.ascontiguousarray(columns[n][heads]) for n in NEEDED[:6]}
+        per_message: dict[str, Any] = {n: np.ascontiguousarray(columns[n][heads]) for n in NEEDED[:6]}
         n = len(heads)
         time_ns, action = np.empty(n, np.int64), np.empty(n, np.int8)
         spans = np.empty((n + 1, 2), np.int64)
