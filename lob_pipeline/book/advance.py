@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lob_pipeline.book.bits import Int
-from lob_pipeline.book.flow import ASK_WORSE, BID_WORSE, LEVEL_CHANGES, MESSAGES, add_message, note_worse
+from lob_pipeline.book.flow import ASK_WORSE, BID_WORSE, LEVEL_CHANGES, MESSAGES, add_message, copy_top, note_worse
 from lob_pipeline.book.grid import (
     BAD_ROWS,
     DAY_END,
@@ -121,7 +121,7 @@ def _apply_delta(book: BookState, grid: GridState, events: Events, lo: Int, hi: 
     set_levels(book, events.side, events.price_ticks, events.size_lots, lo, hi)
     touched = book.meta[DIRTY] != 0 or book.meta[DIRTY + 1] != 0
     if touched:
-        grid.before[:] = book.top
+        copy_top(book.top, grid.before)
         refresh(book)
     if meta[HOLD] > 0:
         if touched:
@@ -173,9 +173,10 @@ def advance(
             if kind != KIND_AUDIT:
                 meta[SEEN_NS] = max(meta[SEEN_NS], ts_ns)
         if meta[PHASE] == 1:
-            r = close_rows(book, grid, ts_ns, rows, ids, r)
             if 0 <= meta[NEXT] < min(ts_ns, meta[DAY_END] + 1):
-                return j, r
+                r = close_rows(book, grid, ts_ns, rows, ids, r)
+                if meta[NEXT] < min(ts_ns, meta[DAY_END] + 1):
+                    return j, r
         if meta[VERDICT] == REPLACES:
             _apply_snapshot(book, grid, events, lo, hi)
         elif meta[VERDICT] == FOLLOWS:

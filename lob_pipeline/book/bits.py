@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 from numba.extending import intrinsic
 
 from lob_pipeline.core.jit import njit
@@ -42,6 +42,12 @@ def lowest_bit(word: Int) -> Int:
 
 
 @njit(cache=True)
+def highest_bit(word: Int) -> Int:
+    """Return the index (0 … 63) of the highest set bit of a nonzero int64 word."""
+    return 63 - np.int64(leading_zeros(np.uint64(word)))  # type: ignore[call-arg]
+
+
+@njit(cache=True)
 def bit(index: Int) -> Int:
     """Return the word with only bit ``index`` (0 … 63) set."""
     return np.int64(_ONE << np.uint64(index))
@@ -57,3 +63,17 @@ def from_bit(index: Int) -> Int:
 def up_to_bit(index: Int) -> Int:
     """Return the word with bits 0 … ``index`` set (``index`` 0 … 63)."""
     return np.int64(_ALL >> np.uint64(63 - index))
+
+
+@njit(cache=True)
+def nth_bit(word: Int, n: Int) -> Int:
+    """Return the index of the ``n``-th set bit of a word, from 1 on, that has at least ``n``: a search by halves."""
+    lo: Int = np.int64(0)
+    hi: Int = np.int64(63)
+    while lo < hi:
+        middle = (lo + hi) >> 1
+        if count_bits(word & up_to_bit(middle)) < n:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lob_pipeline.book.bits import Int, count_bits, from_bit, lowest_bit, up_to_bit
+from lob_pipeline.book.bits import Int, count_bits, highest_bit, lowest_bit, nth_bit, up_to_bit
 from lob_pipeline.book.ladder import collect, next_page
 from lob_pipeline.book.state import (
     FIRST_PAGE,
@@ -35,97 +35,99 @@ ASK_LOTS = ROW["ask_lots_1"]
 _BID_DEPTH = ROW["bid_depth_1bps_lots"]
 _ASK_DEPTH = ROW["ask_depth_1bps_lots"]
 _TRUNCATED = ROW["truncated"]
-_DENSE = 6  # from so many levels a word on, adding up all its 64 sizes is quicker than finding them
+_DENSE = 12  # ticks a level: on a denser ladder adding up every tick is quicker than finding the levels
 
 
 @njit(cache=True)
 def levels_up_to(book: BookState, s: Int, last_key: Int, limit: Int) -> tuple[Int, Int]:
-    """Return (number of levels at keys <= ``last_key``, at most ``limit``; the key of the last of them)."""
+    """Return (number of levels at keys <= ``last_key``, at most ``limit``; the key of the last of them or -1)."""
     pages, n_pages = book.pages, book.meta[N_PAGES]
     count: Int = np.int64(0)
-    end: Int = np.int64(-1)
+    far_word: Int = np.int64(0)
+    far_base: Int = np.int64(0)
     page = book.meta[FIRST_PAGE + s]
-    while page < n_pages and page << PAGE_BITS <= last_key:
+    while page < n_pages and page << PAGE_BITS <= last_key and count < limit:
+        slot = book.slots[s, page]
+        filled = pages[slot, SUMMARY]
+        while filled != 0 and count < limit:
+            w = lowest_bit(filled)
+            filled &= filled - 1
+            base = (page << PAGE_BITS) + (w << 6)
+            if base > last_key:
+                break
+            word = pages[slot, WORDS + w]
+            if base + 63 > last_key:
+                word &= up_to_bit(last_key - base)
+            if word != 0:
+                count += count_bits(word)
+                far_word, far_base = word, base
+        page = next_page(book, s, page + 1)
+    if count == 0:
+        return count, np.int64(-1)
+    if count > limit:  # the last word holds more than asked for
+        return limit, far_base + nth_bit(far_word, count_bits(far_word) - (count - limit))
+    return count, far_base + highest_bit(far_word)
+
+
+@njit(cache=True)
+def _add_ticks(book: BookState, s: Int, best: Int, reach: Int64Array, end: Int, out: Int64Array) -> None:
+    """Write the lots at keys ``best`` … min(``end``, reach) of each window: every tick, in vector code."""
+    for page in range(best >> PAGE_BITS, (end >> PAGE_BITS) + 1):
+        slot = book.slots[s, page]
+        if slot >= 0:
+            base = page << PAGE_BITS
+            lo = max(best - base, 0)
+            for i in range(3):
+                stop = min(min(reach[i], end) - base, PAGE_TICKS - 1) + 1
+                total = np.int64(0)
+                for tick in range(np.uint64(lo), np.uint64(max(lo, stop))):  # unsigned: no test for a negative index
+                    total += book.pages[slot, tick]
+                out[i] += total
+                lo = max(lo, stop)
+    out[1] += out[0]
+    out[2] += out[1]
+
+
+@njit(cache=True)
+def _add_levels(book: BookState, s: Int, reach: Int64Array, end: Int, out: Int64Array) -> None:
+    """Add the lots of every level up to key ``end`` to each window of ``out`` whose ``reach`` it lies within."""
+    pages = book.pages
+    page = book.meta[FIRST_PAGE + s]
+    while page <= end >> PAGE_BITS:
         slot = book.slots[s, page]
         filled = pages[slot, SUMMARY]
         while filled != 0:
             w = lowest_bit(filled)
             filled &= filled - 1
-            base = (page << PAGE_BITS) + (w << 6)
-            if base > last_key:
-                return count, end
             word = pages[slot, WORDS + w]
-            if base + 63 > last_key:
-                word &= up_to_bit(last_key - base)
-            here = count_bits(word)
-            if here == 0:
-                return count, end
-            for _ in range(count + here - limit):  # more than asked for: drop the farthest
-                word &= ~(np.int64(1) << (63 - _leading(word)))
-            count = min(count + here, limit)
-            end = base + 63 - _leading(word)
-            if count == limit:
-                return count, end
+            while word != 0:
+                tick = (w << 6) + lowest_bit(word)
+                word &= word - 1
+                key = (page << PAGE_BITS) + tick
+                if key > end:
+                    return
+                for i in range(3):
+                    if key <= reach[i]:
+                        out[i] += pages[slot, tick]
         page = next_page(book, s, page + 1)
-    return count, end
 
 
 @njit(cache=True)
-def _leading(word: Int) -> Int:
-    """Return the number of zero bits above the highest set bit of a nonzero word."""
-    below = np.uint64(word)
-    for shift in (1, 2, 4, 8, 16, 32):
-        below |= below >> np.uint64(shift)
-    return 64 - count_bits(np.int64(below))
-
-
-@njit(cache=True)
-def lots_between(book: BookState, s: Int, first_key: Int, last_key: Int) -> Int:
-    """Return the sum of the lots at keys ``first_key`` … ``last_key``."""
-    pages = book.pages
-    total = np.int64(0)
-    page = next_page(book, s, first_key >> PAGE_BITS)
-    while page <= last_key >> PAGE_BITS:
-        slot = book.slots[s, page]
-        base = page << PAGE_BITS
-        lo = max(first_key - base, 0)
-        hi = min(last_key - base, PAGE_TICKS - 1)
-        for w in range(lo >> 6, (hi >> 6) + 1):
-            word = pages[slot, WORDS + w]
-            a = max(lo, w << 6)
-            b = min(hi, (w << 6) + 63)
-            word &= from_bit(a & 63) & up_to_bit(b & 63)
-            if count_bits(word) >= _DENSE:
-                for tick in range(a, b + 1):
-                    total += pages[slot, tick]
-            else:
-                while word != 0:
-                    total += pages[slot, (w << 6) + lowest_bit(word)]
-                    word &= word - 1
-        page = next_page(book, s, page + 1)
-    return total
-
-
-@njit(cache=True)
-def _side_depths(book: BookState, s: Int, best: Int, m2: Int, limit: Int, out: Int64Array) -> bool:
-    """Write the three depths of a side; return whether they are truncated."""
-    reach = max(4, 4 * m2 // 20_000)
-    count, end = levels_up_to(book, s, best + reach, limit)
-    first = best
-    total = np.int64(0)
+def _side_depths(book: BookState, s: Int, best: Int, m2: Int, limit: Int, reach: Int64Array, out: Int64Array) -> bool:
+    """Write the three depths of a side into ``out`` (zeroed); return whether they are truncated."""
     for i in range(3):
-        n = BPS_DEPTHS[i]
-        last = min(end, best + max(n, n * m2 // 20_000))
-        if last >= first:
-            total += lots_between(book, s, first, last)
-            first = last + 1
-        out[i] = total
+        reach[i] = best + max(BPS_DEPTHS[i], BPS_DEPTHS[i] * m2 // 20_000)
+    count, end = levels_up_to(book, s, reach[2], limit)
+    if count * _DENSE < end - best:
+        _add_levels(book, s, reach, end, out)
+    else:
+        _add_ticks(book, s, best, reach, end, out)
     return count == min(limit, book.meta[LEVELS + s])
 
 
 @njit(cache=True)
-def fill_levels(book: BookState, depth_limit: Int, row: Int64Array) -> None:
-    """Write the level, depth and ``truncated`` columns of ``row`` from the book."""
+def fill_levels(book: BookState, depth_limit: Int, row: Int64Array, reach: Int64Array) -> None:
+    """Write the level, depth and ``truncated`` columns of ``row`` from the book; ``reach`` int64 (3,) is scratch."""
     n_bid = collect(book, 0, min(STORED, depth_limit), row[BID_TICKS:BID_LOTS], row[BID_LOTS:ASK_TICKS])
     n_ask = collect(book, 1, min(STORED, depth_limit), row[ASK_TICKS:ASK_LOTS], row[ASK_LOTS : ASK_LOTS + STORED])
     bid_key, ask_key = row[BID_TICKS], row[ASK_TICKS]
@@ -138,11 +140,12 @@ def fill_levels(book: BookState, depth_limit: Int, row: Int64Array) -> None:
     for k in range(n_ask, STORED):
         row[ASK_TICKS + k] = -1
         row[ASK_LOTS + k] = 0
-    row[_BID_DEPTH : _BID_DEPTH + 3] = 0
-    row[_ASK_DEPTH : _ASK_DEPTH + 3] = 0
+    for i in range(3):
+        row[_BID_DEPTH + i] = 0
+        row[_ASK_DEPTH + i] = 0
     row[_TRUNCATED] = 0
     if n_bid > 0 and n_ask > 0:
         m2 = row[BID_TICKS] + row[ASK_TICKS]
-        short_bid = _side_depths(book, 0, bid_key, m2, depth_limit, row[_BID_DEPTH : _BID_DEPTH + 3])
-        short_ask = _side_depths(book, 1, ask_key, m2, depth_limit, row[_ASK_DEPTH : _ASK_DEPTH + 3])
+        short_bid = _side_depths(book, 0, bid_key, m2, depth_limit, reach, row[_BID_DEPTH : _BID_DEPTH + 3])
+        short_ask = _side_depths(book, 1, ask_key, m2, depth_limit, reach, row[_ASK_DEPTH : _ASK_DEPTH + 3])
         row[_TRUNCATED] = short_bid or short_ask

@@ -33,6 +33,15 @@ FLOW_WIDTH = N_FLOW + 2
 
 
 @njit(cache=True)
+def copy_top(top: Int64Array, out: Int64Array) -> None:
+    """Copy a book's top, int64 (2, 2, TOP); a plain loop, because assigning a slice costs more than the copy."""
+    for s in range(2):
+        for k in range(TOP):
+            out[s, 0, k] = top[s, 0, k]
+            out[s, 1, k] = top[s, 1, k]
+
+
+@njit(cache=True)
 def side_flow(old: Int64Array, new: Int64Array) -> tuple[Int, Int, Int]:
     """Return Σ_{m<=1}, Σ_{m<=5}, Σ_{m<=10} of W (bids) or V (asks); ``old``, ``new``: int64 (2, TOP) keys and lots."""
     total = np.int64(0)

@@ -56,12 +56,13 @@ _BID_WORSE, _ASK_WORSE, _RUN_START = ROW["bid_worse_ns"], ROW["ask_worse_ns"], R
 
 class GridState(NamedTuple):
     """The clock's state: ``meta`` int64 (GRID_META,), ``flow`` int64 (FLOW_WIDTH,) of the open row, ``row`` int64
-    (ROW_WIDTH,) with the levels as last written, ``before`` int64 (2, 2, TOP) scratch."""
+    (ROW_WIDTH,) with the levels as last written, ``before`` int64 (2, 2, TOP) and ``reach`` int64 (3,) scratch."""
 
     meta: Int64Array
     flow: Int64Array
     row: Int64Array
     before: Int64Array
+    reach: Int64Array
 
 
 def new_grid(instrument: Instrument, clock: Clock, date: str | None) -> GridState:
@@ -75,7 +76,11 @@ def new_grid(instrument: Instrument, clock: Clock, date: str | None) -> GridStat
     meta[[LAST_ID, NEXT, VALID_TO]] = -1
     meta[STALE_ROW] = 1
     return GridState(
-        meta, np.zeros(FLOW_WIDTH, np.int64), np.zeros(ROW_WIDTH, np.int64), np.zeros((2, 2, TOP), np.int64)
+        meta,
+        np.zeros(FLOW_WIDTH, np.int64),
+        np.zeros(ROW_WIDTH, np.int64),
+        np.zeros((2, 2, TOP), np.int64),
+        np.zeros(3, np.int64),
     )
 
 
@@ -116,27 +121,26 @@ def close_rows(book: BookState, grid: GridState, ts_ns: Int, rows: Int64Array, i
     limit = min(ts_ns, meta[DAY_END] + 1)
     while 0 <= meta[NEXT] < limit and r < len(rows):
         if meta[STALE_ROW] != 0:
-            fill_levels(book, meta[DEPTH_LIMIT], grid.row)
+            fill_levels(book, meta[DEPTH_LIMIT], grid.row, grid.reach)
             meta[STALE_ROW] = 0
         t = meta[NEXT]
         row = rows[r]
-        row[:] = grid.row
+        for c in range(ROW_WIDTH):
+            row[c] = grid.row[c]
         whole = (meta[WHOLE] != 0 or t <= meta[VALID_TO]) and t >= meta[VALID_FROM]
         row[_TS] = t
         row[_CLOSE] = ts_ns
         row[_VALID] = whole and row[BID_TICKS] >= 0 and row[BID_TICKS] < row[ASK_TICKS]
         row[_DECIDABLE] = t + meta[STEP] >= limit
-        if whole:
-            row[FIRST : FIRST + N_FLOW] = flow[:N_FLOW]
-        else:
-            row[FIRST : FIRST + N_FLOW] = 0
+        for c in range(N_FLOW):
+            row[FIRST + c] = flow[c] if whole else 0
+            flow[c] = 0
         row[_BID_WORSE] = flow[BID_WORSE]
         row[_ASK_WORSE] = flow[ASK_WORSE]
         row[_RUN_START] = whole and meta[ROWS] > 0 and (meta[RUN_PENDING] != 0 or meta[BAD_ROWS] != 0)
         meta[BAD_ROWS] = not whole
         if whole:
             meta[RUN_PENDING] = 0
-        flow[:N_FLOW] = 0
         ids[r] = meta[LAST_ID] if whole else -1
         meta[NEXT] = t + meta[STEP]
         meta[ROWS] += 1

@@ -66,17 +66,27 @@ def whole_messages(chunks: Iterable[Columns]) -> Iterator[Chunk]:
     """
     held: Columns = {}
     for chunk in chunks:
-        names = (*COLUMNS, "first_in_message")
-        joined = {n: np.concatenate([held[n], chunk[n]]) if held else np.ascontiguousarray(chunk[n]) for n in names}
-        starts = np.flatnonzero(joined["first_in_message"])
-        if len(joined["kind"]) and (not len(starts) or starts[0] != 0):
+        n = len(chunk["kind"])
+        starts = np.flatnonzero(chunk["first_in_message"])
+        if n and not held and (not len(starts) or starts[0] != 0):
             raise BadInputError("the first level row is not the first of its message: ingest the recording again")
+        if held:
+            ends = int(starts[0]) if len(starts) else n
+            held = {name: np.concatenate([held[name], chunk[name][:ends]]) for name in COLUMNS}
+            if not len(starts):
+                continue
+            yield _chunk(held, 0, len(held["kind"]), np.zeros(1, np.int64))
         if len(starts) > 1:
-            yield Chunk(_events(joined, int(starts[-1])), starts.astype(np.int64))
-        held = {n: joined[n][starts[-1] :] for n in names} if len(starts) else joined
-    n = len(held["kind"]) if held else 0
-    if n:
-        yield Chunk(_events(held, n), np.array([0, n], np.int64))
+            yield _chunk(chunk, int(starts[0]), int(starts[-1]), starts[:-1])
+        held = {name: chunk[name][starts[-1] :].copy() for name in COLUMNS} if len(starts) else {}
+    if held:
+        yield _chunk(held, 0, len(held["kind"]), np.zeros(1, np.int64))
+
+
+def _chunk(columns: Columns, lo: int, hi: int, starts: npt.NDArray[np.intp]) -> Chunk:
+    """Return the level rows [lo, hi) as a chunk; ``starts`` are row numbers of ``columns``."""
+    cut = {name: columns[name][lo:hi] for name in COLUMNS}
+    return Chunk(_events(cut, hi - lo), np.append(starts, hi).astype(np.int64) - lo)
 
 
 def _events(columns: Columns, n: int) -> Events:
@@ -99,17 +109,17 @@ def replay(
     ``row_map`` replaces each batch before anyone sees it: with it a test can inject a defect behind the kernel.
     """
     book, grid = new_book(), new_grid(instrument, clock, date)
-    rows, ids = np.empty((batch_rows, ROW_WIDTH), np.int64), np.empty(batch_rows, np.int64)
+    ids = np.empty(batch_rows, np.int64)
     for events, starts in whole_messages(chunks):
         book = reserve(book, events.side, events.price_ticks, events.size_lots)
         marks = np.zeros((len(starts) - 1 if watcher else 0, MARK_WIDTH), np.int64)
         at, last = 0, len(starts) - 1
         while at < last:
-            before = at
+            before, rows = at, np.empty((batch_rows, ROW_WIDTH), np.int64)
             reached, n = advance(book, grid, events, starts, at, rows, ids, marks)
             at = int(reached)
             if n:
-                batch = rows[:n].copy() if row_map is None else row_map(rows[:n].copy())
+                batch = rows[:n] if row_map is None else row_map(rows[:n])
                 if watcher:
                     watcher.rows(batch, ids[:n].copy())
                 yield batch

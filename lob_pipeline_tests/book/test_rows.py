@@ -15,7 +15,7 @@ from lob_pipeline_tests.book.streams import DATE, START, STEP, in_chunks, make_i
 from lob_pipeline_tests.naive.book import Message, naive_rows
 
 CLOCK = parse_clock("t1s")
-SLOW = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_same_rows(got: np.ndarray, expected: np.ndarray) -> None:

@@ -155,7 +155,7 @@ def _flow(old: dict[int, list[tuple[int, int]]], new: dict[int, list[tuple[int, 
 def _levels_and_depths(book: Book, depth_limit: int) -> dict[str, int]:
     row: dict[str, int] = {}
     for name, side in (("bid", 1), ("ask", -1)):
-        best = book.best(side, 20)
+        best = book.best(side, min(20, depth_limit))
         for k in range(20):
             price, size = best[k] if k < len(best) else (-1, 0)
             row[f"{name}_ticks_{k + 1}"], row[f"{name}_lots_{k + 1}"] = price, size
