@@ -112,7 +112,9 @@ def with_drift(
         unjudged = tuple(CheckOutcome(name, "not_judged", 0, 0, 1, "warning", why) for name in DRIFT_CHECKS)
         return replace(outcome, warnings=unjudged)
     links = (("data_docs", str(report.page)),) if report.page else ()
-    return replace(outcome, warnings=report.outcomes, links=links)
+    # Without enough trailing days nothing was evaluated, and that is how the UI shows a check that has no evaluation.
+    judged = tuple(o for o in report.outcomes if o.status != "not_judged")
+    return replace(outcome, warnings=judged, links=links)
 
 
 def settle(context: dg.AssetExecutionContext, outcomes: Sequence[KeyOutcome]) -> None:
