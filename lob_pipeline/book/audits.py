@@ -2,7 +2,7 @@
 
 A snapshot can be compared where it shows the update that the book shows: the same ``update_id``. Where ids grow by one
 a message, a snapshot may carry the id that follows the last delta's; it can then hold that one update's changes, so
-equality counts as a match, more than half of the levels different as a mismatch, anything between as nothing. Venues
+equality counts as a match, less than half of the levels in common as a mismatch, anything between as nothing. Venues
 with a bridge send snapshots of limited depth to books that never saw their far levels: there the 50 best levels a side
 are compared.
 """
@@ -72,11 +72,11 @@ class Audits:
     ) -> None:
         best = BRIDGE_LEVELS if self.mode == BRIDGE else None
         sent, held = _levels(side, price, size, best), _levels(*book_levels(book), best)
-        differ = len(sent ^ held)
         follows = self.mode == PLUS_ONE and update_id == last_id + 1
-        if update_id == last_id or (follows and (differ == 0 or differ > len(sent))):
+        decided = sent == held or 2 * len(sent & held) < max(len(sent), len(held))
+        if update_id == last_id or (follows and decided):
             self.compared += 1
-            self.match = self.match is not False and differ == 0
+            self.match = self.match is not False and sent == held
 
 
 def closing_books(book: BookState, grid: GridState, audits: Audits) -> list[dict[str, Any]]:
@@ -84,6 +84,16 @@ def closing_books(book: BookState, grid: GridState, audits: Audits) -> list[dict
     if grid.meta[WHOLE] == 0:
         return audits.books
     return [{"update_id": int(grid.meta[LAST_ID]), "sha256": digest(*book_levels(book))}, *audits.books]
+
+
+def opening_depth(events: Events, starts: Int64Array) -> int:
+    """Return the levels of the thinner side of the first snapshot or carried book of a chunk, 0 where there is none."""
+    opens = np.flatnonzero(np.isin(events.kind[starts[:-1]], (KIND_SNAPSHOT, KIND_CARRIED)))
+    if not len(opens):
+        return 0
+    rows = slice(starts[opens[0]], starts[opens[0] + 1])
+    sides = events.side[rows][events.size_lots[rows] > 0]
+    return int(min((sides > 0).sum(), (sides < 0).sum()))
 
 
 def match_opening(closing: list[dict[str, Any]] | None, mode: int, events: Events, end: int) -> bool | None:

@@ -19,7 +19,7 @@ from lob_pipeline.book.advance import (
     M_VERDICT,
     Events,
 )
-from lob_pipeline.book.audits import Audits, closing_books, match_opening
+from lob_pipeline.book.audits import Audits, closing_books, match_opening, opening_depth
 from lob_pipeline.book.grid import USELESS, GridState
 from lob_pipeline.book.matches import QuoteMatch, TradeTouch, implied_spread_ticks, market_trades
 from lob_pipeline.book.sequence import BRIDGE, DUPLICATE, FOLLOWS, GAP, MODES, NOT_WHOLE, REPLACES, STALE, UNBRIDGED
@@ -27,7 +27,7 @@ from lob_pipeline.book.state import BookState, Int64Array
 from lob_pipeline.core.clock import Clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import Instrument
-from lob_pipeline.core.tables import KIND_SNAPSHOT, ROW
+from lob_pipeline.core.tables import KIND_SNAPSHOT, LEVELS, ROW
 from lob_pipeline.core.units import NS_PER_S
 
 TRADE_TOUCH_MINIMUM = 20
@@ -52,6 +52,7 @@ class RowCounts:
     crossed_valid: int = 0
     whole: int = 0
     whole_unsound: int = 0  # whole book, but a side is empty or the sides cross
+    depths: Int64Array = field(default_factory=lambda: np.zeros(LEVELS + 1, np.int64))  # whole rows by thinner side
     spreads: Int64Array = field(default_factory=lambda: np.zeros(1 << 16, np.int64))
     _run: int = 0  # rows of the present run so far
     _last_ns: int = -1
@@ -66,6 +67,8 @@ class RowCounts:
         self.crossed_valid += int((valid & (bid >= ask)).sum())
         self.whole += int(whole.sum())
         self.whole_unsound += int((whole & ((bid < 0) | (ask < 0) | (bid >= ask))).sum())
+        shown = [(rows[:, first : first + LEVELS] >= 0).sum(axis=1) for first in (_BID, _ASK)]
+        self.depths += np.bincount(np.minimum(*shown)[whole], minlength=LEVELS + 1)
         spread = np.clip(ask - bid, 0, len(self.spreads) - 1)[valid]
         self.spreads += np.bincount(spread, minlength=len(self.spreads))
         before = np.concatenate([[self._last_ns], rows[:-1, _TS]])
@@ -75,6 +78,10 @@ class RowCounts:
         length = np.where(since == 0, self._run + index, index - since + valid[np.maximum(since - 1, 0)])
         self.warm += int((valid & (length > warm_rows)).sum())
         self._run, self._last_ns = int(length[-1]), int(rows[-1, _TS])
+
+    def thinner_than(self, levels: int) -> int:
+        """Return how many rows of a whole book show fewer than ``levels`` on a side."""
+        return int(self.depths[:levels].sum())
 
     def median_spread_ticks(self) -> float:
         """Return the median spread of the valid rows, 0 where there is none."""
@@ -114,6 +121,7 @@ class Certificate:
         self.crossed = self.locked = self.late = self.dropped = self.unbridged = 0
         self.gaps: list[dict[str, int]] = []
         self.boundary: bool | None = None
+        self.opening_depth = 0  # levels of the thinner side of the first snapshot
         self.closing: list[dict[str, Any]] = []
         self._dropped: list[Int64Array] = []
         self._waiting: int | None = None  # id of the last snapshot, until an event joins it
@@ -121,6 +129,8 @@ class Certificate:
     def chunk(self, events: Events, starts: Int64Array, marks: Int64Array) -> None:
         """Count what happened at each message of a chunk."""
         first = starts[:-1]
+        if self.opening_depth == 0:
+            self.opening_depth = opening_depth(events, starts)
         if self.messages == 0:
             self.boundary = match_opening(self.closing_before, self.mode, events, int(starts[1]))
         verdict = marks[:, M_VERDICT]
@@ -205,6 +215,16 @@ class Certificate:
         return self.counts.whole_unsound > UNSOUND_SHARE * self.counts.whole
 
     @property
+    def thin_rows(self) -> int:
+        """Rows of a whole book with less than half of the (at most 20) levels a side that the first snapshot had."""
+        return self.counts.thinner_than((min(self.opening_depth, LEVELS) + 1) // 2)
+
+    @property
+    def too_thin(self) -> bool:
+        """Whether the book lost its depth: deltas that replace it leave only the levels they name."""
+        return self.thin_rows > UNSOUND_SHARE * self.counts.whole
+
+    @property
     def spread_implausible(self) -> bool:
         """Whether the median spread is wider than the trades themselves allow (from SPREAD_PAIRS pairs on)."""
         pairs, traded = self.traded_spread
@@ -229,6 +249,7 @@ class Certificate:
             and self.audits.match is not False
             and self.boundary is not False
             and not self.unsound
+            and not self.too_thin
             and not self.spread_implausible
         )
         return {

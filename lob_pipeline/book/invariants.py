@@ -116,11 +116,12 @@ class RowGates:
 def certificate_outcomes(certificate: Certificate) -> list[CheckOutcome]:
     """Return the gates that hold the book against other sources, the certificate as a whole, and ``warm_rows``.
 
-    ``trade_touch_match``, ``two_sided_uncrossed`` and ``spread_sanity`` apply to every market; ``top_of_book_match``,
-    ``top_of_book_on_rows``, ``closing_snapshot_match`` and ``boundary_match`` where there is something to compare with.
+    ``trade_touch_match``, ``two_sided_uncrossed``, ``depth_kept`` and ``spread_sanity`` apply to every market;
+    ``top_of_book_match``, ``top_of_book_on_rows``, ``closing_snapshot_match`` and ``boundary_match`` where there is
+    something to compare with.
     """
     c = certificate.counts
-    out = [_touch(certificate), _sound(certificate), _spread(certificate)]
+    out = [_touch(certificate), _sound(certificate), _depth(certificate), _spread(certificate)]
     if certificate.quotes is not None and certificate.quotes.compared:
         q = certificate.quotes
         out.append(_equal("top_of_book_match", q.compared, q.equal, "messages", "the venue's quotes at the same id"))
@@ -152,6 +153,7 @@ def _broken(certificate: Certificate, facts: dict[str, Any]) -> list[str]:
         "closing_snapshot_match": facts["closing_snapshot_match"] is False,
         "boundary_match": facts["boundary_match"] is False,
         "two_sided_uncrossed": certificate.unsound,
+        "depth_kept": certificate.too_thin,
         "spread_sanity": certificate.spread_implausible,
     }
     return [reason for reason, holds in reasons.items() if holds]
@@ -183,6 +185,16 @@ def _sound(certificate: Certificate) -> CheckOutcome:
     c = certificate.counts
     message = f"{c.whole_unsound} of {c.whole} rows of a whole book lack a side or are crossed, {UNSOUND_SHARE:.0%} may"
     return judge("two_sided_uncrossed", not certificate.unsound, examined=c.rows, judged=c.whole, message=message)
+
+
+def _depth(certificate: Certificate) -> CheckOutcome:
+    c = certificate.counts
+    message = (
+        f"{certificate.thin_rows} of {c.whole} rows of a whole book show less than half of the levels a side of the "
+        f"first snapshot ({min(certificate.opening_depth, LEVELS)} looked at), {UNSOUND_SHARE:.0%} may"
+    )
+    judged = c.whole if certificate.opening_depth else 0
+    return judge("depth_kept", not certificate.too_thin, examined=c.rows, judged=judged, message=message)
 
 
 def _spread(certificate: Certificate) -> CheckOutcome:

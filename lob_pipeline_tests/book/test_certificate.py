@@ -87,6 +87,7 @@ def test_a_day_of_invalid_rows_passes_no_check_that_compares() -> None:
         (2, BOOK[:-1], False),
         (3, BOOK[:-1], None),  # one level differs: it may be update 3's own change
         (3, [(1, 50, 1), (-1, 60, 1)], False),
+        (3, [*BOOK, *((-1, 200 + k, 1) for k in range(9))], False),  # the book kept less than half of it
         (7, BOOK[:-1], None),
     ],
 )
@@ -239,3 +240,14 @@ def test_median_spread_is_the_middle_of_the_valid_rows() -> None:
     rows[:, ROW["ask_ticks_1"]] = [3, 9, 100, 4, 7]
     counts.add(rows, np.ones(5, np.bool_), STEP, 2)
     assert counts.median_spread_ticks() == 4
+
+
+def test_deltas_that_replace_the_book_are_seen_though_they_name_the_touch() -> None:
+    deep = [(s, 100 - s * (k + 1) + (s < 0), 5) for s in (1, -1) for k in range(25)]
+    touch = [(1, 99, 6), (-1, 102, 6)]
+    good = [_snapshot(START, 1, deep), *(_delta(START + k * STEP, k + 1, touch) for k in range(1, 40))]
+    bad = [m if i == 0 else m._replace(kind=1, prev_id=-1) for i, m in enumerate(good)]
+    _, outcomes = watched(good, make_instrument("plus_one", 200), CLOCK, DATE)
+    assert refused(outcomes) == set()
+    _, outcomes = watched(bad, make_instrument("plus_one", 200), CLOCK, DATE)
+    assert refused(outcomes) == {"depth_kept", "certificate"}

@@ -15,6 +15,7 @@ INDEPENDENT = {
     "trade_touch_match",
     "two_sided_uncrossed",
     "spread_sanity",
+    "depth_kept",
     "top_of_book_match",
     "top_of_book_on_rows",
     "closing_snapshot_match",
