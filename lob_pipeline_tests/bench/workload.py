@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lob_pipeline.stages.simulate import simulate
 
 FULL_MINUTES = 1440
 DEFAULT_MINUTES = 144
+_BATCH = 500_000  # level rows held as Python objects at once
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,12 @@ def convert(archive: Path, trades: Path, instrument: Instrument, folder: Path) -
         text = packed.read(packed.namelist()[0])
     (folder / "messages.ndjson").write_bytes(text)
     rows: list[tuple[int, int, int, float, float, bool, int]] = []
+    tables: list[np.ndarray] = []
     messages = 0
-    for line in text.splitlines():
+    for line in io.BytesIO(text):
+        if len(rows) > _BATCH:
+            tables.append(np.array(rows, np.float64))
+            rows.clear()
         message = json.loads(line)
         data, kind = message["data"], 1 if message["type"] == "snapshot" else 2
         first = True
@@ -88,7 +94,7 @@ def convert(archive: Path, trades: Path, instrument: Instrument, folder: Path) -
                 rows.append((message["cts"], kind, side, float(price), float(size), first, data["u"]))
                 first = False
         messages += 1
-    table = np.array(rows, np.float64)
+    table = np.concatenate([*tables, np.array(rows, np.float64)])
     with gzip.open(trades, "rt", newline="") as file:
         prints = [
             (float(t["timestamp"]), t["side"] == "Buy", float(t["price"]), float(t["size"]))
@@ -112,4 +118,4 @@ def convert(archive: Path, trades: Path, instrument: Instrument, folder: Path) -
         tick=tick,
         lot=lot,
     )
-    return {"messages": messages, "level_rows": len(rows), "json_bytes": len(text)}
+    return {"messages": messages, "level_rows": len(table), "json_bytes": len(text)}
