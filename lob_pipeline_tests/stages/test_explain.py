@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lob_pipeline.stages.build_labels import build_labels
 
 from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
 from lob_pipeline.core.instrument import parse_market
@@ -21,6 +20,7 @@ from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.stages import explain as explain_stage
 from lob_pipeline.stages.build_books import build_books
 from lob_pipeline.stages.build_features import build_features
+from lob_pipeline.stages.build_labels import build_labels
 from lob_pipeline.stages.explain import explain, explain_lines
 from lob_pipeline.stages.explain_raw import shortened
 from lob_pipeline.stages.ingest import ingest
