@@ -81,7 +81,7 @@ def _bridge(recording: Recording, first_ids: list[int], stream: list[Message], s
             continue
         survivors = [d for d in out if d.update_id >= m.update_id] if joins else []
         out = [d for d in out if d not in survivors]
-        later = survivors[0] if survivors else next((d for d in stream[at:] if d.kind == 2), m)
+        later = survivors[0] if survivors else next(iter(deltas), m)
         out.append(m if m.ts else m._replace(ts=later.ts))
         out.extend(survivors)
         chained = bool(joins)
@@ -116,7 +116,7 @@ def binance(root: Path, market: str, names: list[str]) -> Recording:
         elif d.get("e") == "trade" and d.get("X", "MARKET") == "MARKET":
             ts = d["E" if spot else "T"] * MS
             rec.trades.append((ts, -1 if d["m"] else 1, rec.ticks(d["p"]), d["t"]))
-        elif d.get("e") == "bookTicker":
+        elif "B" in d:  # bookTicker; on spot it names no event type
             b, a = (rec.ticks(d["b"]), rec.lots(d["B"])), (rec.ticks(d["a"]), rec.lots(d["A"]))
             rec.quotes.append((d["u"], *b, *a))
     rec.messages = _bridge(rec, first_ids, stream, spot)
