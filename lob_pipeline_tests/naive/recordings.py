@@ -70,7 +70,7 @@ def _bridge(recording: Recording, first_ids: list[int], stream: list[Message], s
     out: list[Message] = []
     names = dict(zip(map(id, (m for m in stream if m.kind == 2)), first_ids, strict=True))
     chained = False
-    for at, m in enumerate(stream):
+    for m in stream:
         if m.kind == 2:
             out.append(m)
             continue
