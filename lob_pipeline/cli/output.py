@@ -55,11 +55,15 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def _quiet(fraction: float, text: str = "") -> None:
+    """Show nothing: stderr is no terminal."""
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[float, str], None]]:
     """Yield ``update(fraction 0..1, text)``: a bar on a terminal, nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda _fraction, _text="": None
+        yield _quiet
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -67,4 +71,8 @@ def progress(label: str) -> Iterator[Callable[[float, str], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0, text="")
-        yield lambda fraction, text="": bar.update(task, completed=fraction, text=text)
+
+        def update(fraction: float, text: str = "") -> None:
+            bar.update(task, completed=fraction, text=text)
+
+        yield update
