@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class Recording:
     clock: str | None = None
     crosses_midnight: bool = False
     unbridged: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
+    information: tuple[float, float] | None = None
+    """METHODS.md: Spearman and Pearson of queue_imbalance_l1_ratio against the 1 s mid return, within 0.03."""
 
 
 RECORDINGS = (
@@ -38,14 +39,23 @@ RECORDINGS = (
         ("2023-04-04", "2023-04-05"),
         compared_quotes=1500,
         crosses_midnight=True,
+        information=(0.395, 0.288),
     ),
-    Recording("binance-usdm.BTCUSDT", ("binance_usdm/btcusdt_20240808.gz",), ("2024-08-08",), compared_quotes=1),
+    Recording(
+        "binance-usdm.BTCUSDT",
+        ("binance_usdm/btcusdt_20240808.gz",),
+        ("2024-08-08", "2024-08-09"),  # it runs one second past midnight
+        compared_quotes=1,
+        crosses_midnight=True,
+        information=(0.367, 0.208),
+    ),
     Recording(
         "binance-spot.BTCUSDT",
         ("binance_spot/btcusdt_20240808.gz", "binance_spot/btcusdt_20240809.gz"),
         ("2024-08-08", "2024-08-09"),
         compared_quotes=1,
         crosses_midnight=True,
+        information=(0.472, 0.312),
     ),
     Recording(
         "binance-spot.NEXOUSDT",
@@ -54,6 +64,7 @@ RECORDINGS = (
         compared_quotes=1,
         clock="t1s",
         crosses_midnight=True,
+        information=(0.076, 0.065),
     ),
     Recording(
         "bybit-linear.BTCUSDT",
@@ -85,6 +96,24 @@ def _days(result: dict[str, Any]) -> list[dict[str, Any]]:
     return result.get("days", [result])
 
 
+def _information(recording: Recording, home: Path) -> list[str]:
+    """Print the information coefficient of the level-1 imbalance at 1 s beside METHODS.md's."""
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.lake.home import find_home
+    from lob_pipeline.stages.information import information_coefficients
+
+    feature, second = "queue_imbalance_l1_ratio", 1_000_000_000
+    market, days = parse_market(recording.market), list(recording.days)
+    found = information_coefficients(find_home(str(home)), market, days, [feature], second, recording.clock)
+    print(f"  information     {json.dumps(found)} expected {recording.information}")
+    seen = found["features"][feature]
+    wrong = []
+    for name, expected in zip(("spearman", "pearson"), recording.information or (), strict=True):
+        if abs(seen[name] - expected) > 0.03:
+            wrong.append(f"{name} {seen[name]:.3f}, expected {expected} within 0.03")
+    return wrong
+
+
 def show(recording: Recording, home: Path, root: Path) -> list[str]:
     """Run one recording through every stage; print what was seen and return what did not hold."""
     wrong = []
@@ -112,6 +141,13 @@ def show(recording: Recording, home: Path, root: Path) -> list[str]:
             wrong.append(f"{c['date']}: {quotes['compared'] - quotes['equal']} quotes differ")
         if c["unbridged_snapshots"] != recording.unbridged:
             wrong.append(f"{c['date']}: {c['unbridged_snapshots']} unbridged snapshots, expected {recording.unbridged}")
+    code, result = lob(home, "parity", recording.market, span, *clock)
+    for day in _days(result):
+        print(f"  parity          {json.dumps(day)} exit {code}")
+        if code != 0 or not day.get("values"):
+            wrong.append(f"parity exit {code}: {day}")
+    if recording.information:
+        wrong.extend(_information(recording, home))
     if compared < recording.compared_quotes:
         wrong.append(f"only {compared} quotes compared, expected {recording.compared_quotes}")
     if recording.crosses_midnight and certificates[-1]["boundary_match"] is not True:
