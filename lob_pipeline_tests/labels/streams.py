@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def random_market(
 
 
 def event_columns(messages: list[Message], rng: np.random.Generator | None = None) -> list[Columns]:
-    """The messages as chunks of ``l2_events`` columns with a ``plus_one`` chain; gaps jump in it. Cut at random rows."""
+    """The messages as chunks of ``l2_events`` columns, a ``plus_one`` chain with its gaps, cut at random rows."""
     rows: list[tuple[int, ...]] = []
     update = 100
     for message in messages:
@@ -106,7 +107,7 @@ def event_columns(messages: list[Message], rng: np.random.Generator | None = Non
     if rng is None:
         return [columns]
     cuts = np.unique(np.concatenate([[0, len(table)], rng.integers(0, len(table), 5)]))
-    return [{n: v[a:b] for n, v in columns.items()} for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [{n: v[a:b] for n, v in columns.items()} for a, b in pairwise(cuts)]
 
 
 def trade_columns(trades: list[Trade]) -> Columns:

@@ -70,8 +70,9 @@ class Market:
         for j, message in enumerate(messages):
             now = max(now, message.time_ns)
             self.times.append(now)
-            before = {(side, price) for side in book for price in book[side]}
+            before: set[tuple[int, int]] = set()
             if message.snapshot:
+                before = {(side, price) for side in book for price in book[side]}
                 book = {1: {}, -1: {}}
             updates: dict[tuple[int, int], list[int]] = {}
             for side, price, size in message.levels:
@@ -85,14 +86,13 @@ class Market:
             for side, price in touched:
                 self.size_history.setdefault((side, price), []).append((j, book[side].get(price, 0)))
             self.best.append({1: max(book[1], default=None), -1: min(book[-1], default=None)})
-            self.walkable.append({side: self._first_lots(book[side], side) for side in book})
+            self.walkable.append({side: self._first_lots(book[side], side, self.best[-1][side]) for side in book})
         self.trades = sorted((t for t in trades if t.flags == 0), key=lambda t: t.time_ns)
         self._merge()
 
-    def _first_lots(self, levels: dict[int, int], side: int) -> list[tuple[int, int]]:
+    def _first_lots(self, levels: dict[int, int], side: int, best: int | None) -> list[tuple[int, int]]:
         """The best levels that hold q lots between them."""
-        if self.s.q == 1:
-            best = max(levels, default=None) if side == 1 else min(levels, default=None)
+        if best is None or self.s.q <= levels[best]:
             return [] if best is None else [(best, levels[best])]
         found, held = [], 0
         for price in sorted(levels, reverse=side == 1):
