@@ -52,8 +52,8 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_DELTA, KIND_SNAPSHOT
 
 # columns of ``marks``: what happened at each message, for the certificate
-M_VERDICT, M_EXPECTED, M_LATE, M_BID, M_BID_LOTS, M_ASK, M_ASK_LOTS = range(7)
-MARK_WIDTH = 7
+M_VERDICT, M_EXPECTED, M_LATE, M_BID, M_BID_LOTS, M_ASK, M_ASK_LOTS, M_GAP = range(8)
+MARK_WIDTH = 8
 
 
 class Events(NamedTuple):
@@ -70,8 +70,12 @@ class Events(NamedTuple):
 
 
 @njit(cache=True)
-def _judge(grid: GridState, kind: Int, ts_ns: Int, recv_ns: Int, update_id: Int, prev_id: Int) -> None:
-    """Set VERDICT and PHASE of a new message, and what its verdict means for the rows that it closes."""
+def _judge(grid: GridState, kind: Int, ts_ns: Int, recv_ns: Int, update_id: Int, prev_id: Int) -> bool:
+    """Set VERDICT and PHASE of a new message, and what its verdict means for the rows that it closes.
+
+    Returns whether messages are missing before it. A snapshot with a whole book on a bridged venue says so too: inside
+    an unbroken chain it would have been stored as an audit.
+    """
     meta = grid.meta
     buffered = meta[HOLD] > 0 and kind == KIND_DELTA and 0 < recv_ns <= meta[HOLD]
     closes = kind != KIND_AUDIT or ts_ns > meta[DAY_END]
@@ -80,13 +84,18 @@ def _judge(grid: GridState, kind: Int, ts_ns: Int, recv_ns: Int, update_id: Int,
     verdict = judge_message(
         meta[MODE], meta[WHOLE], meta[UNBRIDGED_YET], meta[LAST_ID], meta[GOOD_NS], kind, update_id, prev_id, ts_ns
     )
-    if verdict == GAP:
+    over_whole = verdict == REPLACES and meta[WHOLE] != 0
+    missing = verdict == GAP or (
+        over_whole and meta[MODE] == BRIDGE and kind == KIND_SNAPSHOT and meta[UNBRIDGED_YET] == 0
+    )
+    if missing:
         break_chain(grid, -1 if buffered else meta[GOOD_NS])
-    elif verdict == UNBRIDGED or (verdict == REPLACES and meta[WHOLE] != 0 and meta[UNBRIDGED_YET] != 0):
+    elif verdict == UNBRIDGED or (over_whole and meta[UNBRIDGED_YET] != 0):
         break_chain(grid, -1)
         meta[USELESS] += 1
     meta[VERDICT] = verdict
     meta[PHASE] = 1 if closes and not buffered else 2
+    return missing
 
 
 @njit(cache=True)
@@ -164,8 +173,9 @@ def advance(
         kind = events.kind[lo]
         if meta[PHASE] == 0:
             expected = meta[LAST_ID]
-            _judge(grid, kind, ts_ns, events.ts_recv_ns[lo], events.update_id[lo], events.prev_update_id[lo])
+            missing = _judge(grid, kind, ts_ns, events.ts_recv_ns[lo], events.update_id[lo], events.prev_update_id[lo])
             if len(marks) > 0:
+                marks[j, M_GAP] = missing
                 marks[j, M_VERDICT] = meta[VERDICT]
                 marks[j, M_EXPECTED] = expected
                 dropped = meta[VERDICT] == STALE or meta[VERDICT] == DUPLICATE or kind == KIND_AUDIT

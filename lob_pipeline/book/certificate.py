@@ -15,6 +15,7 @@ from lob_pipeline.book.advance import (
     M_BID,
     M_BID_LOTS,
     M_EXPECTED,
+    M_GAP,
     M_LATE,
     M_VERDICT,
     Events,
@@ -22,7 +23,7 @@ from lob_pipeline.book.advance import (
 from lob_pipeline.book.audits import Audits, closing_books, match_opening, opening_depth
 from lob_pipeline.book.grid import USELESS, GridState
 from lob_pipeline.book.matches import QuoteMatch, TradeTouch, implied_spread_ticks, market_trades
-from lob_pipeline.book.sequence import BRIDGE, DUPLICATE, FOLLOWS, GAP, MODES, NOT_WHOLE, REPLACES, STALE, UNBRIDGED
+from lob_pipeline.book.sequence import BRIDGE, DUPLICATE, FOLLOWS, MODES, NOT_WHOLE, REPLACES, STALE, UNBRIDGED
 from lob_pipeline.book.state import BookState, Int64Array
 from lob_pipeline.core.clock import Clock
 from lob_pipeline.core.columns import Columns
@@ -146,13 +147,14 @@ class Certificate:
         both = applied & (marks[:, M_BID] >= 0) & (marks[:, M_ASK] >= 0)
         self.crossed += int((both & (marks[:, M_BID] > marks[:, M_ASK])).sum())
         self.locked += int((both & (marks[:, M_BID] == marks[:, M_ASK])).sum())
-        for j in np.flatnonzero(verdict == GAP).tolist():
+        for j in np.flatnonzero(marks[:, M_GAP]).tolist():
             at = int(first[j])
+            got = events.update_id[at] if replaces[j] else events.prev_update_id[at]
             self.gaps.append(
                 {
                     "at_ns": int(events.ts_event_ns[at]),
                     "expected": int(marks[j, M_EXPECTED]),
-                    "got": int(events.prev_update_id[at]),
+                    "got": int(got),
                 }
             )
         if self.mode == BRIDGE:

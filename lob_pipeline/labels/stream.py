@@ -96,6 +96,8 @@ def judge_messages(
         elif verdict == REPLACES:
             action[i] = SNAPSHOT
             bridging = chain[MODE] == BRIDGE and kind[i] == KIND_SNAPSHOT
+            if bridging and chain[WHOLE] and not chain[UNBRIDGED_YET] and chain[BROKEN_NS] == _VALID:
+                chain[BROKEN_NS] = chain[GOOD_NS]  # in an unbroken chain it would have been stored as an audit
             held = bridging and recv_ns[i] > 0
             chain[WHOLE] = 1
             chain[LAST_ID] = update_id[i]

@@ -2,8 +2,9 @@
 
 Where updates chain (Bybit) the order is that of arrival. Where a REST snapshot bridges buffered deltas (Binance), those
 that arrived before a book was whole are held back until a snapshot comes: what survives its bridge follows it, all
-others keep their place and are never applied. A snapshot inside an unbroken chain is an audit. Verdicts are
-``book.sequence``'s; nothing here knows a rule of its own.
+others keep their place and are never applied. A snapshot inside an unbroken chain is an audit; whether the chain is
+unbroken there, only the next delta tells, so a snapshot waits for it: where that delta shows a gap, the snapshot may be
+the one that mends it. Verdicts are ``book.sequence``'s; nothing here knows a rule of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from lob_pipeline.stages.ingest_blocks import Int64s, concat_books, slice_book, 
 from lob_pipeline.venues.block import BookMessages
 
 HELD_LEVEL_ROWS = 1 << 20
-"""Level rows held back for a snapshot to come; the oldest beyond that are let go as never applied."""
+"""Level rows held back for a snapshot to come, or for the delta that says what a snapshot is; what goes beyond that is
+let go as never applied."""
 
 WHOLE, UNBRIDGED, LAST_ID, LAST_NS = 0, 1, 2, 3
+CARRIED_UNBRIDGED = 2
+"""``UNBRIDGED`` of a carried book that waits for its first event: a carried book is stored as one that needs none, so
+that event is stored as following it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,12 @@ def new_batch(book: BookMessages, when: Int64s, order: Int64s) -> Batch:
     )
 
 
+def _audits(batch: Batch) -> Batch:
+    """Return the messages with their snapshots as audits."""
+    batch.kind[batch.kind == KIND_SNAPSHOT] = KIND_AUDIT
+    return batch
+
+
 @njit(cache=True)
 def follow(  # pragma: no cover - compiled
     mode: int,
@@ -85,14 +96,18 @@ def follow(  # pragma: no cover - compiled
     ts_ns: npt.NDArray[np.int64],
     applied: npt.NDArray[np.bool_],
 ) -> int:
-    """Walk messages while the chain holds; return how many (all, or up to the one that breaks it).
+    """Walk messages while the chain holds; return how many are settled.
 
-    ``chain`` int64[4]: whole, unbridged, last id, last time; updated. ``applied`` is set. On a bridged venue snapshots
-    on the way become audits (``kind`` rewritten); elsewhere they replace the book and a gap lasts until the next one.
+    ``chain`` int64[4]: whole, unbridged, last id, last time; updated. ``applied`` is set. Where ids rise by one a
+    snapshot replaces the book, a gap lasts until the next one, and all messages are settled. On a bridged venue a
+    snapshot that a delta of the chain follows becomes an audit (``kind`` rewritten); the walk ends before the delta
+    that breaks the chain, and messages from a snapshot on that no such delta follows are not settled.
     """
+    waiting = -1  # the first snapshot since the last delta of the chain
     for i in range(kind.shape[0]):
         if kind[i] != KIND_DELTA and mode == BRIDGE:
-            kind[i] = KIND_AUDIT
+            waiting = i if waiting < 0 else waiting
+            continue
         verdict = judge_message(
             mode,
             chain[WHOLE],
@@ -105,6 +120,13 @@ def follow(  # pragma: no cover - compiled
             ts_ns[i],
         )
         if verdict in (FOLLOWS, REPLACES):
+            if waiting >= 0:
+                for k in range(waiting, i):
+                    if kind[k] != KIND_DELTA:
+                        kind[k] = KIND_AUDIT
+                waiting = -1
+            if chain[UNBRIDGED] == CARRIED_UNBRIDGED:
+                prev_id[i] = chain[LAST_ID]
             applied[i] = True
             chain[WHOLE] = 1
             chain[UNBRIDGED] = 0
@@ -113,8 +135,8 @@ def follow(  # pragma: no cover - compiled
         elif kind[i] == KIND_DELTA and verdict != DUPLICATE and verdict != STALE:
             chain[WHOLE] = 0
             if mode == BRIDGE:
-                return i
-    return kind.shape[0]
+                return waiting if waiting >= 0 else i
+    return waiting if waiting >= 0 else kind.shape[0]
 
 
 class Sequencer:
@@ -149,6 +171,9 @@ class Sequencer:
         while len(rest):
             if self._mode != BRIDGE or self.chain[WHOLE]:
                 rest = self._pass_on(rest, out)
+                if len(rest) and self.chain[WHOLE]:
+                    self._wait(rest, out)
+                    break
             else:
                 found = self._seek(rest, out)
                 if found is None:
@@ -161,6 +186,8 @@ class Sequencer:
         if self._held is None:
             return []
         held, self._held = self._held, None
+        if self.chain[WHOLE]:
+            return [_audits(held)]
         waiting = np.flatnonzero(held.kind[self._scan :] == KIND_SNAPSHOT)
         if waiting.shape[0]:  # a snapshot that is ahead of every delta so far is the book
             at = self._scan + int(waiting[0])
@@ -240,6 +267,13 @@ class Sequencer:
         moved = replace(rest.take(survivors), order=place + 1 + np.arange(count))
         later = rest.cut(at + 1, len(rest))
         return moved.followed_by(replace(later, order=later.order + count))
+
+    def _wait(self, rest: Batch, out: list[Batch]) -> None:
+        """Keep a snapshot, and what is no part of the chain after it, until a delta says whether the chain goes on."""
+        if rest.book.level_start[-1] > HELD_LEVEL_ROWS:
+            out.append(_audits(rest))
+        else:
+            self._held = rest
 
     def _hold(self, rest: Batch, out: list[Batch]) -> None:
         """Keep messages for a snapshot to come, the oldest beyond the bound let go."""

@@ -20,7 +20,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import Partition, open_partition
 from lob_pipeline.stages.ingest_blocks import Int64s, concat_books, slice_book, take_book
-from lob_pipeline.stages.ingest_bridge import UNBRIDGED, WHOLE, Batch, Sequencer
+from lob_pipeline.stages.ingest_bridge import CARRIED_UNBRIDGED, UNBRIDGED, WHOLE, Batch, Sequencer
 from lob_pipeline.venues.block import BookMessages
 
 _CHUNK_ROWS = 1 << 20
@@ -49,9 +49,9 @@ def closing(sequencer: Sequencer, book: BookState, arrived_id: int | None) -> Cl
     return Closing(sequencer.end_id, unbridged, arrived_id, kernel.book_levels(book) if whole else None)
 
 
-def opening_chain(end_id: int, sequence: str, date: str) -> npt.NDArray[np.int64]:
-    """Return the ``Sequencer`` chain that stands on a carried book of ``date``."""
-    return np.array([1, int(MODES[sequence] == BRIDGE), end_id, day_start_ns(date)], dtype=np.int64)
+def opening_chain(end_id: int, date: str, *, unbridged: bool = False) -> npt.NDArray[np.int64]:
+    """Return the ``Sequencer`` chain that stands on a carried book; ``unbridged``: that waits for its first event."""
+    return np.array([1, CARRIED_UNBRIDGED if unbridged else 0, end_id, day_start_ns(date)], dtype=np.int64)
 
 
 def apply_batch(book: BookState, batch: Batch) -> BookState:
@@ -196,7 +196,7 @@ def _closing_of_rows(partition: Partition, instrument: Instrument, date: str) ->
         if carried.shape[0]:
             levels = slice_book(stored, int(carried[0]), int(carried[0]) + 1)
             book = book_of_levels((levels.side, levels.price_ticks, levels.size_lots))
-            sequencer.chain[:] = opening_chain(int(levels.update_id[0]), instrument.sequence, date)
+            sequencer.chain[:] = opening_chain(int(levels.update_id[0]), date)
         stored = take_book(stored, np.flatnonzero((stored.kind != KIND_AUDIT) & (stored.kind != KIND_CARRIED)))
         for batch in sequencer.push(stored, stored.ts_event_ns, stored.line):
             book = apply_batch(book, batch)

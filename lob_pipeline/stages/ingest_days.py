@@ -160,7 +160,7 @@ class DayBuild:
     def _open_sequencer(self) -> Sequencer:
         chain = None
         if self._crossing and self._crossing.carries and self._before and self._before.levels:
-            chain = opening_chain(self._before.end_id, self._instrument.sequence, self.date)
+            chain = opening_chain(self._before.end_id, self.date, unbridged=self._before.unbridged)
             self._book = book_of_levels(self._before.levels)
             self._write_carried(self._before)
         self._sequencer = Sequencer(self._instrument.sequence, chain)

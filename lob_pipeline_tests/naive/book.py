@@ -63,7 +63,7 @@ class Verdicts:
 
     applied: list[str | None] = field(default_factory=list)
     closes: list[bool] = field(default_factory=list)
-    gaps: list[tuple[int, int]] = field(default_factory=list)  # (message, last good time)
+    gaps: list[tuple[int, int, int]] = field(default_factory=list)  # (message, last good time, mended after message)
     whole: list[tuple[int, int]] = field(default_factory=list)  # (message of a snapshot, time it is whole from)
     useless: set[int] = field(default_factory=set)  # snapshots that no event bridges
     holding: set[int] = field(default_factory=set)  # snapshots with buffered deltas behind them
@@ -84,6 +84,8 @@ def _verdicts(messages: list[Message], sequence: str, day_end: int) -> Verdicts:
         if m.kind in (1, 4):
             if waiting:  # replaced before any event joined it
                 out.useless.add(snapshot)
+            elif sequence == "bridge" and m.kind == 1 and snapshot >= 0:  # in an unbroken chain it is an audit
+                out.gaps.append((i, good, i - 1))
             applied, snapshot, last_id = "snapshot", i, m.update_id
             waiting = sequence == "bridge" and m.kind == 1
             if waiting and m.recv > 0:
@@ -110,7 +112,7 @@ def _verdicts(messages: list[Message], sequence: str, day_end: int) -> Verdicts:
                 if waiting or buffered:
                     out.useless.add(snapshot)
                 else:
-                    out.gaps.append((i, good))
+                    out.gaps.append((i, good, i))
                 snapshot, hold, waiting = -1, 0, False
         out.applied.append(applied)
         out.closes.append(closes)
@@ -225,7 +227,7 @@ def naive_rows(messages: list[Message], sequence: str, step: int, depth_limit: i
 def _is_whole(verdicts: Verdicts, good: list[tuple[int, int]], i: int, t: int) -> bool:
     """Whether row ``t``, closed by message ``i``, shows a whole book: it is not in a stretch after a gap or a snapshot
     that came to nothing, before the next good snapshot has been applied and is whole."""
-    broken = [gap for gap, last_good in verdicts.gaps if gap <= i and t > last_good]
+    broken = [after for gap, last_good, after in verdicts.gaps if gap <= i and t > last_good]
     broken += [s - 1 for s in verdicts.useless | verdicts.holding if s < i]
     for since in broken:
         back = next(((s, w) for s, w in good if s > since), None)

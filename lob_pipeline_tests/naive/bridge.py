@@ -33,18 +33,19 @@ def naive_bridge(messages: list[Arrived]) -> list[Stored]:
     out: list[Stored] = []
     buffer: list[Arrived] = []  # arrived while no book was whole
     whole, unbridged, last_id, last_ts = False, False, 0, 0
-    queue = collapse(with_times(messages))
+    queue: list[tuple[Arrived, int]] = collapse(with_times(messages))
     while queue:
         m, shown = queue.pop(0)
         if whole:
-            kind = 3 if m.snapshot else 2
-            if m.snapshot or (unbridged and m.update_id < last_id):
-                out.append(Stored(m.at, kind, m.prev_id, shown, False))
-            elif (m.prev_id <= last_id) if unbridged else (m.update_id > last_id and m.prev_id == last_id):
-                out.append(Stored(m.at, kind, m.prev_id, shown, True))
+            verdicts = [_verdict(p, unbridged, last_id, last_ts) for p in [(m, shown), *queue]]
+            decides = next((v for v in verdicts if v in ("follows", "gap")), "follows")
+            if m.snapshot and decides == "follows":
+                out.append(Stored(m.at, 3, m.prev_id, shown, False))
+            elif verdicts[0] == "follows":
+                out.append(Stored(m.at, 2, m.prev_id, shown, True))
                 unbridged, last_id, last_ts = False, m.update_id, max(last_ts, shown)
-            elif not unbridged and m.update_id <= last_id and shown <= last_ts:
-                out.append(Stored(m.at, kind, m.prev_id, shown, False))
+            elif verdicts[0] == "old":
+                out.append(Stored(m.at, 2, m.prev_id, shown, False))
             else:
                 whole = False
                 queue.insert(0, (m, shown))
@@ -63,6 +64,18 @@ def naive_bridge(messages: list[Arrived]) -> list[Stored]:
     for k, (m, shown) in enumerate(buffer):
         out.append(Stored(m.at, 1 if m.snapshot else 2, m.prev_id, shown, k == pending))
     return out
+
+
+def _verdict(message: tuple[Arrived, int], unbridged: bool, last_id: int, last_ts: int) -> str:
+    """Return what a message is to a whole book: a snapshot, or a delta that follows, is old, or shows a gap."""
+    m, shown = message
+    if m.snapshot:
+        return "snapshot"
+    if unbridged:
+        return "old" if m.update_id < last_id else ("follows" if m.prev_id <= last_id else "gap")
+    if m.update_id <= last_id:
+        return "old" if shown <= last_ts else "gap"
+    return "follows" if m.prev_id == last_id else "gap"
 
 
 def with_times(messages: list[Arrived]) -> list[tuple[Arrived, int]]:

@@ -118,6 +118,26 @@ def test_a_snapshot_in_an_unbroken_chain_is_an_audit() -> None:
     assert found[3][0].ts == 1010, "an audit without a time takes the next message's"
 
 
+def test_a_snapshot_that_comes_before_the_delta_which_shows_a_gap_mends_it() -> None:
+    first = Arrived(0, True, 10, -1, 1000)
+    mending = Arrived(3, True, 20, -1, 1009)  # 13 … 20 were lost
+    messages = [first, *_deltas(11, 2, 1), mending, *_deltas(21, 3, 4)]
+    for sizes in ([20], [4], [1]):
+        found = _run(messages, sizes)
+        assert [(s.at, s.kind, s.applied) for s, _ in found] == [
+            (0, 1, True),
+            (1, 2, True),
+            (2, 2, True),
+            (3, 1, True),
+            *((at, 2, True) for at in (4, 5, 6)),
+        ]
+
+
+def test_a_snapshot_that_nothing_follows_is_an_audit() -> None:
+    found = _run([Arrived(0, True, 10, -1, 1000), *_deltas(11, 2, 1), Arrived(3, True, 12, -1, 0)], [1])
+    assert [(s.kind, s.applied) for s, _ in found] == [(1, True), (2, True), (2, True), (3, False)]
+
+
 def test_a_message_without_levels_leaves_the_chain_whole_and_a_gap_visible() -> None:
     snapshot = Arrived(0, True, 10, -1, 1000)
     empty = Arrived(1, False, 11, 10, 1001, levels=0)
