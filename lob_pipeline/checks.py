@@ -46,6 +46,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "rows_closed",
         "trade_touch_match",
         "two_sided_uncrossed",
+        "depth_kept",
         "spread_sanity",
         "top_of_book_match",
         "top_of_book_on_rows",
@@ -56,7 +57,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         *DRIFT_CHECKS,
     ),
     "features": (PUBLISHED, "schema", "nan_rule", "prefix_invariance", "warm_rows"),
-    "labels": (PUBLISHED, "schema"),
+    "labels": (PUBLISHED, "schema", "ordering_law", "null_rule", "fill_rule", "decision_prices", "valid_rows"),
 }
 
 
@@ -186,6 +187,8 @@ def metadata_of(manifest: Manifest, path: str, links: dict[str, str] | None = No
         metadata["certificate_holds"] = bool(certificate.get("holds"))
         metadata["book_coverage"] = float(certificate.get("coverage", 0.0))
         metadata["gaps"] = len(certificate.get("gaps", ()))
+    if "base_rates" in manifest.extra:
+        metadata["base_rates"] = dg.MetadataValue.json(_plain(manifest.extra["base_rates"]))
     for name, target in (links or {}).items():
         metadata[name] = dg.MetadataValue.path(target)
     return metadata

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SHOWN = 5
+_BUFFERED_CELLS = 8_000_000  # pandera costs milliseconds a column and call: rows are judged in large batches
 
 
 @lru_cache(maxsize=16)
@@ -53,15 +54,22 @@ class SchemaGate:
         self._failures: list[str] = []
         self._failed = 0
         self._last_key: tuple[int, ...] | None = None
+        self._held: list[pl.DataFrame] = []
+        self._held_rows = 0
+        self._judged_rows = 0
 
     def add(self, columns: Columns) -> None:
-        """Examine one chunk: one numpy array (or arrow string array) a column, all of one length.
+        """Examine one chunk: one numpy array (or arrow string array) a column, all of one length. It is copied.
 
         A NaN and a masked value count as null. Failures are kept for the outcome; nothing is raised for bad data.
         """
         frame = _frame(columns)
-        for text in _violations(self._table, frame, self._rows):
-            self._fail(text)
+        if self._held and frame.schema != self._held[0].schema:
+            self._judge_held()
+        self._held.append(frame)
+        self._held_rows += len(frame)
+        if self._held_rows * max(1, frame.width) >= _BUFFERED_CELLS:
+            self._judge_held()
         if all(name in columns for name in self._table.key) and len(frame):
             self._check_key([np.asarray(columns[name], dtype=np.int64) for name in self._table.key])
         self._rows += len(frame)
@@ -71,6 +79,7 @@ class SchemaGate:
 
         ``minimum``: rows below which the table is not judged. 0 lets an empty table pass (a day without quotes).
         """
+        self._judge_held()
         return judge(
             "schema",
             not self._failed,
@@ -80,6 +89,15 @@ class SchemaGate:
             message="; ".join(self._failures),
             facts={"table": self._table.name, "schema_version": self._table.version, "violations": self._failed},
         )
+
+    def _judge_held(self) -> None:
+        import polars as pl
+
+        if self._held:
+            for text in _violations(self._table, pl.concat(self._held), self._judged_rows):
+                self._fail(text)
+        self._judged_rows += self._held_rows
+        self._held, self._held_rows = [], 0
 
     def _fail(self, text: str) -> None:
         self._failed += 1
@@ -141,13 +159,14 @@ def _polars_dtype(dtype: str) -> Any:
 def _frame(columns: Columns) -> pl.DataFrame:
     import polars as pl
 
+    # polars keeps numpy arrays without copying them, and the caller may reuse its own.
     series = []
     for name, values in columns.items():
         if isinstance(values, np.ma.MaskedArray):
-            mask = pl.Series(np.ascontiguousarray(np.ma.getmaskarray(values)))
-            series.append(pl.Series(name, np.ascontiguousarray(np.ma.getdata(values))).set(mask, None))
+            mask = pl.Series(np.ma.getmaskarray(values).copy())
+            series.append(pl.Series(name, np.ma.getdata(values).copy()).set(mask, None))
         elif isinstance(values, np.ndarray) and values.dtype != object:
-            series.append(pl.Series(name, np.ascontiguousarray(values), nan_to_null=values.dtype.kind == "f"))
+            series.append(pl.Series(name, values.copy(), nan_to_null=values.dtype.kind == "f"))
         else:
             series.append(pl.Series(name, values, dtype=pl.String))
     return pl.DataFrame(series)

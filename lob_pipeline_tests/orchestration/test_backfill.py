@@ -42,11 +42,17 @@ pytestmark = pytest.mark.slow
 
 DAYS = ["2026-01-05", "2026-01-06", "2026-01-07", "2026-01-08"]
 SIM, BYBIT = parse_market("sim.BTCUSDT"), parse_market("bybit-linear.BTCUSDT")
-INVERTED = (str(SIM), DAYS[1])
+INVERTED = (str(SIM), DAYS[0])
 DELTAS_AS_SNAPSHOTS = (str(BYBIT), DAYS[2])
 BAD = {INVERTED, DELTAS_AS_SNAPSHOTS, BAD_INDEX}
 # Checks against what the venue itself said: its trades, its closing snapshot, a book that cannot be.
-INDEPENDENT = {"trade_touch_match", "closing_snapshot_match", "two_sided_uncrossed", "spread_sanity", "valid_uncrossed"}
+INDEPENDENT = {
+    "trade_touch_match",
+    "closing_snapshot_match",
+    "two_sided_uncrossed",
+    "spread_sanity",
+    "depth_kept",
+}
 
 
 @dataclass
@@ -103,7 +109,7 @@ def done(memory_folder: Path) -> Iterator[Done]:
         dg.DagsterInstance.from_config(str(instance_home(home))) as instance,
         daemon(workspace, environment, log) as pid,
     ):
-        status = backfill(build_defs(home=home), instance, TABLES, keys, timeout_s=400)
+        status = backfill(build_defs(home=home), instance, TABLES, keys, timeout_s=1200)
     yield Done(home, status, pid)
     print(log.read_text()[-4000:])
 
@@ -153,7 +159,6 @@ def test_the_step_failure_names_the_bad_days_only(done: Done) -> None:
         for run in failed:
             for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
                 texts.append(entry.dagster_event.step_failure_data.user_failure_data.description)
-    assert len(texts) == 2  # the books of each market, one run a range
     named = {(m, d) for m in (str(SIM), str(BYBIT)) for d in DAYS if f"{d}|{m}" in " ".join(texts)}
     assert named == BAD
 

@@ -128,6 +128,17 @@ def test_the_key_must_ascend_strictly_however_the_table_is_cut(keys: list[tuple[
     assert gate.outcome().rows_examined == len(keys)
 
 
+def test_the_caller_may_reuse_its_arrays_and_a_chunk_of_another_dtype_is_refused() -> None:
+    gate = SchemaGate(SMALL)
+    columns = small([1, 2], [1, 1], [0.0, 0.0])
+    gate.add(columns)
+    columns["edge_bps"][:] = 99.0
+    columns["ts_ns"] += 10
+    assert gate.outcome().status == "passed"
+    gate.add({**small([20], [1], [0.0]), "side": np.array([1], dtype=np.int64)})
+    assert "side" in gate.outcome().message
+
+
 def test_rows_are_numbered_from_the_start_of_the_partition() -> None:
     gate = SchemaGate(SMALL)
     gate.add(small([1, 2, 3], [1, 1, 1], [0.0] * 3))
