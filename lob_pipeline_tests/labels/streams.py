@@ -42,7 +42,7 @@ def random_market(
         now += int(rng.integers(1, 120)) * MS if rng.random() < 0.98 else int(rng.integers(1000, 4000)) * MS
         seq += int(rng.integers(1, 3))
         own_seq = seq if with_seq else -1
-        jitter = int(rng.integers(-150, 150)) * MS if (with_seq and rng.random() < 0.1) else 0
+        jitter = int(rng.integers(-400, 400)) * MS if (with_seq and rng.random() < 0.2) else 0
         if rng.random() < 0.55:
             side = int(rng.choice([1, -1]))
             near = min(book[-1], default=mid + 1) if side == 1 else max(book[1], default=mid - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ def fates(
 
 def at(ms: int, *levels: tuple[int, int, int], snapshot: bool = False) -> Message:
     return Message(T0 + ms * MS, -1, snapshot, list(levels))
+
+
+def with_seq(message: Message, seq: int) -> Message:
+    return replace(message, seq=seq)
 
 
 def sold(ms: int, price: int, lots: int, flags: int = 0) -> Trade:
@@ -133,6 +138,23 @@ def test_a_repeated_size_is_an_update() -> None:
 def test_a_snapshot_updates_every_level() -> None:
     fresh = at(200, (1, 99, 5), (-1, 101, 5), snapshot=True)
     assert fates([OPEN, fresh, END], [sold(300, 100, 1)])["kind"] == [2, 2, 2]  # the level went to 0
+
+
+def test_seq_decides_the_order_and_windows_stay_in_time() -> None:
+    """A trade of its last instants that ``seq`` puts after a message of later time meets the order as it was."""
+
+    def found(late: Message, trade: Trade) -> list[int]:
+        return fates([with_seq(OPEN, 1), late, with_seq(END, 20)], [trade])["kind"]
+
+    gone = with_seq(at(30_100, (1, 100, 0)), 10)  # after the order's life: no update for it
+    assert found(gone, Trade(T0 + 30_040 * MS, 11, -1, 100, 1)) == [0, 0, 0]
+    assert found(gone, Trade(T0 + 30_040 * MS, 11, -1, 99, 1)) == [1, 1, 1]
+    gone = with_seq(at(200, (1, 100, 0)), 10)
+    assert found(gone, Trade(T0 + 150 * MS, 11, -1, 100, 1)) == [2, 2, 2]  # after the update, though earlier
+    assert found(gone, Trade(T0 + 250 * MS, 10, -1, 100, 1)) == [0, 0, 0]  # before it at equal seq
+    # met before the message that the order sees when it arrives, and later in time than its arrival
+    gone = with_seq(at(40, (1, 99, 7)), 10)
+    assert found(gone, Trade(T0 + 60 * MS, 9, -1, 99, 1)) == [1, 1, 1]
 
 
 def test_edges_of_one_filled_order() -> None:
