@@ -15,9 +15,10 @@ from typing import Any
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.markets import instrument
+from lob_pipeline.core.units import shift_date
 from lob_pipeline.lake import ledger
 from lob_pipeline.lake.home import Home
-from lob_pipeline.stages.ingest_build import Built, build, unfinished_days
+from lob_pipeline.stages.ingest_build import Built, build, unfinished_days, waits_for_the_day_before
 from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals, given_file, instrument_of, kept_file, peek
 from lob_pipeline.stages.ingest_rules import closed_days, replaced_by, require_books, require_continuation
 from lob_pipeline.stages.ingest_sources import RawStore, Registered, Source, registered
@@ -65,7 +66,8 @@ def ingest(
 
     Files with a book follow each other, files of trades alone are merged with them. Bytes that are registered already
     are left out; when all are, only days that are not in the lake are built. A file that continues a day's stream
-    extends it; other bytes for a day that stands raise ``BadInputError`` unless ``replace``.
+    extends it; other bytes for a day that stands raise ``BadInputError`` unless ``replace``. Days that wait
+    for the day before them are built again once that stands, so the order of ingests does not show.
     Raises ``BadInputError`` for bad input, ``LobError`` when storage fails; the lake is then as it was. A gate that
     refuses a day is no error: the day goes to quarantine and the report says so.
     """
@@ -91,7 +93,9 @@ def ingest(
             raise BadInputError(f"{names}: no day with a book message of {market}: give its order book recording")
         sealed = built.seal(after, kept=keep, swapped=replace)
         _register(home, call.files, sources, keep)
-        return IngestReport(market, built.publish(sealed), _skipped(call.files))
+        report = IngestReport(market, built.publish(sealed), _skipped(call.files))
+    _build_what_follows(call, report)
+    return report
 
 
 def register(
@@ -177,10 +181,22 @@ def _book_days(known: Registered, call: _Call) -> list[str]:
 def _build_missing(call: _Call) -> IngestReport:
     """The bytes are registered: build what an interrupted ingest left out or a gate refused."""
     report = IngestReport(call.market)
-    for date in unfinished_days(call.home, call.market, _book_days(call.known, call)):
+    for date in unfinished_days(call.home, call.known, call.market, _book_days(call.known, call)):
         if all(s.kept for s in call.known.of_day(call.market, date)):
             report.partitions.extend(build_events(call.home, call.market, date))
+    _build_what_follows(call, report)
     return report
+
+
+def _build_what_follows(call: _Call, report: IngestReport) -> None:
+    """Build the days that were waiting for the day before them, one after the other; add them to the report."""
+    known = registered(call.home)
+    buildable = {date for _, date in known.days(call.market)}
+    done = {result.date for result in report.partitions}
+    for date in sorted(buildable):  # a day that is built here may be what the next one was waiting for
+        if date not in done and shift_date(date, -1) in done and waits_for_the_day_before(call.home, call.market, date):
+            report.partitions.extend(build_events(call.home, call.market, date))
+            done.add(date)
 
 
 def _build_together(
@@ -198,7 +214,7 @@ def _build_together(
     here = new | set(old)
     for date in {d for s in old.values() for d in s.kinds} - wanted:
         complete = {s.sha256 for s in after.of_day(call.market, date)} <= here
-        if complete and unfinished_days(call.home, call.market, [date]):
+        if complete and unfinished_days(call.home, call.known, call.market, [date]):
             wanted = wanted | {date}  # it was refused for want of what has come now
     files = [*(kept_file(call.home, s) for s in old.values()), *call.files]
     return build(call.home, call.grid, files, stack, wanted=wanted, progress=progress)

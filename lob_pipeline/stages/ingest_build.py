@@ -12,6 +12,7 @@ from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import ABSENT, Manifest, read_manifest
 from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.stages.ingest_carry import Closing, closing_of_partition
 from lob_pipeline.stages.ingest_days import TABLES, DayBuild
 from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals
@@ -137,6 +138,45 @@ class _Before:
         return closing_of_partition(self.home, self.instrument, shift_date(date, -1))
 
 
-def unfinished_days(home: Home, market: Market, dates: list[str]) -> list[str]:
-    """Return the dates of which a table is not in the lake."""
-    return [d for d in dates if not all(PartitionKey(t.name, market, d).path(home).exists() for t in TABLES)]
+def unfinished_days(home: Home, known: Registered, market: Market, dates: list[str]) -> list[str]:
+    """Return the dates of which a table is not in the lake, or was built from other sources than are in force.
+
+    Both are what a kill between ledger and publication leaves.
+    """
+    found = []
+    for date in dates:
+        recorded = _recorded_inputs(home, market, date)
+        sources = _sources_of(known.inputs(home, market, date))
+        if any(inputs is None or _sources_of(inputs) != sources for inputs in recorded):
+            found.append(date)
+    return found
+
+
+def _sources_of(inputs: dict[str, str]) -> set[str]:
+    return {name for name in inputs if name.startswith("raw/")}
+
+
+def waits_for_the_day_before(home: Home, market: Market, date: str) -> bool:
+    """Return whether ``date`` is refused, or opens without a book, for want of the day before, which stands now."""
+    before = PartitionKey("l2_events", market, shift_date(date, -1))
+    if content_or_absent(home, before) == ABSENT:
+        return False
+    try:
+        stands = read_manifest(PartitionKey("l2_events", market, date).path(home))
+    except FileNotFoundError:
+        return True
+    start = next(o for o in stands.outcomes if o.name == "verifiable_start")
+    return stands.inputs.get(f"l2_events/{before.date}") == ABSENT and start.facts["messages_before"] > 0
+
+
+def _recorded_inputs(home: Home, market: Market, date: str) -> list[dict[str, str] | None]:
+    """Return the different inputs that the tables of a day record, None for a table that is not in the lake."""
+    found: list[dict[str, str] | None] = []
+    for table in TABLES:
+        try:
+            inputs = read_manifest(PartitionKey(table.name, market, date).path(home)).inputs
+        except FileNotFoundError:
+            inputs = None
+        if inputs not in found:
+            found.append(inputs)
+    return found

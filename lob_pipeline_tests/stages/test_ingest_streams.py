@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import read_manifest
 from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.stages.ingest import build_events, ingest
 from lob_pipeline_tests.lake.helpers import tree
 from lob_pipeline_tests.stages.ingest_streams import (
@@ -158,6 +160,48 @@ def test_replace_swaps_and_keeps_the_lineage(tmp_path: Path) -> None:
     build_events(home, MARKET, DAY)
     assert contents(home, MARKET) == contents(fresh, MARKET), "the ledger knows that the old file is out of force"
     assert ingest(home, MARKET, [new]).partitions == []
+
+
+def test_days_that_waited_for_the_one_before_are_built_when_it_comes(tmp_path: Path) -> None:
+    """Three days of one stream, a file a day, only the first with a snapshot: in whatever order the files come."""
+    lines = bybit_stream(300, first_ms=MIDNIGHT_MS - 3600_000, step_ms=700_000)
+    by_day: dict[int, list[str]] = {}
+    for line in lines:
+        by_day.setdefault(json.loads(line)["cts"] // 86_400_000, []).append(line)
+    paths = [write_lines(tmp_path / f"{day}.ndjson", part) for day, part in by_day.items()]
+    assert len(paths) > 2
+    together = Home(tmp_path / "together")
+    ingest(together, MARKET, paths)
+    backwards = Home(tmp_path / "backwards")
+    for path in reversed(paths):
+        ingest(backwards, MARKET, [path])
+    assert contents(backwards, MARKET) == contents(together, MARKET)
+
+
+@pytest.mark.parametrize("published", [0, 1, 2])
+def test_a_replacement_that_was_cut_short_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: int
+) -> None:
+    home = Home(tmp_path / "home")
+    old = write_lines(tmp_path / "old.ndjson", bybit_stream(20, first_ms=MIDNIGHT_MS - 9000))
+    new = write_lines(tmp_path / "new.ndjson", bybit_stream(30, first_ms=MIDNIGHT_MS - 9000))
+    ingest(home, MARKET, [old])
+    whole = PartitionWriter.publish
+    calls = iter(range(10))
+
+    def publish(writer: PartitionWriter) -> Path:
+        if next(calls) == published:
+            raise KeyboardInterrupt
+        return whole(writer)
+
+    monkeypatch.setattr(PartitionWriter, "publish", publish)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(home, MARKET, [new], replace=True)
+    monkeypatch.setattr(PartitionWriter, "publish", whole)
+    ingest(home, MARKET, [new], replace=True)
+    fresh = Home(tmp_path / "fresh")
+    ingest(fresh, MARKET, [new])
+    assert contents(home, MARKET) == contents(fresh, MARKET)
 
 
 def test_sources_that_are_not_kept_are_never_built_again(tmp_path: Path) -> None:
