@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from lob_pipeline.book.kernel import best_price
 from lob_pipeline.book.state import BookState
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.exits import NO_ROOM, exit_arrives, group_for
 from lob_pipeline.labels.fates import (
     ARRIVALS,

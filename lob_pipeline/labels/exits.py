@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from lob_pipeline.book.kernel import best_levels, best_price, lots_at
 from lob_pipeline.book.state import LEVELS, BookState
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import (
     CROSS_SUM,
     DONE,

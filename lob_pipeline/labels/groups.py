@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.resting import (
     ACTIVE,
     ARRIVE,

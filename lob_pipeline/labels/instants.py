@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import HORIZON, N_STATES
 from lob_pipeline.labels.outcomes import m2_of
 from lob_pipeline.labels.states import Float, Int64s, States, advance_to

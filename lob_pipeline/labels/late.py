@@ -9,8 +9,8 @@ are served the trades that still lie in theirs.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import AT_TRADE, LIFE, LOTS, N_EVENTS, Fates, take
 from lob_pipeline.labels.fills import rest_lots
 from lob_pipeline.labels.groups import close_if_empty

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from lob_pipeline.book.kernel import lots_at, replace_book
 from lob_pipeline.book.state import BookState
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fates import Fates
 from lob_pipeline.labels.fills import fill_group, level_update
 from lob_pipeline.labels.groups import close_if_empty, find

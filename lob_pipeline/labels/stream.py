@@ -32,8 +32,9 @@ HOLD = 6  # receive time of a bridging snapshot while its buffered deltas follow
 BROKEN_NS = 7  # the book is not valid after this instant (_VALID where it is)
 CANDIDATE = 8  # 1 while a bridging snapshot waits for the first event that follows it
 CANDIDATE_NS = 9  # time of that snapshot
-SPANS = 10  # broken spans written
-CHAIN = 11
+WHOLE_NS = 10  # the book is whole from here on, if the candidate is bridged
+SPANS = 11  # broken spans written
+CHAIN = 12
 _VALID = 1 << 62
 
 
@@ -79,15 +80,19 @@ def judge_messages(
         buffered = chain[HOLD] > 0 and kind[i] == KIND_DELTA and 0 < recv_ns[i] <= chain[HOLD]
         if chain[HOLD] > 0 and not buffered:
             chain[HOLD] = 0
-        if (
-            chain[CANDIDATE] == 1
-            and not buffered
-            and (verdict == FOLLOWS or (verdict == GAP and not chain[UNBRIDGED_YET]))
-        ):
-            _becomes_whole(chain, spans, chain[SEEN_NS])
+            chain[WHOLE_NS] = chain[SEEN_NS]
+        if chain[CANDIDATE] == 1 and not buffered and (verdict == FOLLOWS or chain[UNBRIDGED_YET] == 0):
+            _becomes_whole(chain, spans, chain[WHOLE_NS])
         chain[SEEN_NS] = max(chain[SEEN_NS], ts_ns[i])
         time_ns[i] = chain[SEEN_NS]
         action[i] = SKIP
+        over_whole = verdict == REPLACES and chain[WHOLE] == 1
+        if verdict == UNBRIDGED or (over_whole and chain[UNBRIDGED_YET] == 1) or (verdict == GAP and buffered):
+            # the snapshot before was of no use: the book was not whole from it on
+            chain[BROKEN_NS] = min(chain[BROKEN_NS], chain[CANDIDATE_NS] - 1)
+        elif verdict == GAP or (over_whole and chain[MODE] == BRIDGE and kind[i] == KIND_SNAPSHOT):
+            # inside an unbroken chain such a snapshot would have been stored as an audit
+            chain[BROKEN_NS] = min(chain[BROKEN_NS], chain[GOOD_NS])
         if verdict == FOLLOWS:
             action[i] = DELTA
             chain[UNBRIDGED_YET] = 0
@@ -96,8 +101,6 @@ def judge_messages(
         elif verdict == REPLACES:
             action[i] = SNAPSHOT
             bridging = chain[MODE] == BRIDGE and kind[i] == KIND_SNAPSHOT
-            if bridging and chain[WHOLE] and not chain[UNBRIDGED_YET] and chain[BROKEN_NS] == _VALID:
-                chain[BROKEN_NS] = chain[GOOD_NS]  # in an unbroken chain it would have been stored as an audit
             held = bridging and recv_ns[i] > 0
             chain[WHOLE] = 1
             chain[LAST_ID] = update_id[i]
@@ -106,13 +109,12 @@ def judge_messages(
             chain[GOOD_NS] = ts_ns[i] if held else max(chain[GOOD_NS], ts_ns[i])
             chain[CANDIDATE] = bridging
             chain[CANDIDATE_NS] = time_ns[i]
+            chain[WHOLE_NS] = time_ns[i]
             if not bridging:
                 _becomes_whole(chain, spans, time_ns[i])
         elif verdict in (GAP, UNBRIDGED):
             chain[WHOLE] = 0
             chain[UNBRIDGED_YET] = 0
-            if chain[BROKEN_NS] == _VALID:
-                chain[BROKEN_NS] = chain[CANDIDATE_NS] - 1 if chain[CANDIDATE] == 1 else chain[GOOD_NS]
             chain[CANDIDATE] = 0
 
 

@@ -7,10 +7,10 @@ Small functions are inlined into the one loop, and its arrays are borrowed: coun
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from lob_pipeline.book.kernel import apply_delta, best_price
 from lob_pipeline.book.state import BookState
+from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.arrivals import arrivals, next_exit_ns, next_row_ns, place_row
 from lob_pipeline.labels.borrow import borrowed
 from lob_pipeline.labels.exits import exits_expire, walk

@@ -53,7 +53,14 @@ STAGES: dict[str, StageCode] = {
         ("tick", "lot", "contract", "contract_value", "depth_limit", "small_order_quote", "large_order_quote"),
     ),
     "labels": StageCode(
-        (*_CORE, "core/clock.py", "core/instrument.py", "labels/**/*.py", "stages/build_labels*.py"),
+        (
+            *_CORE,
+            "core/clock.py",
+            "core/instrument.py",
+            *_BOOK_KERNEL,
+            "labels/**/*.py",
+            "stages/build_labels*.py",
+        ),
         ("l2_events", "trades", "book_snapshots"),
         ("tick", "lot", "contract", "contract_value", "sequence", "maker_fee_bps", "taker_fee_bps"),
     ),
