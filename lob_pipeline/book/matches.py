@@ -49,7 +49,8 @@ class TradeTouch:
     A trade at T is compared with the row t <= T at most a second before it where that row and the next show a whole
     book and the same best prices (the quotes stood still, so the trade met them), or where row t is crossed or lacks a
     side (a sound book never does). It agrees when a taker bought at or above the ask or sold at or below the bid of an
-    uncrossed row t.
+    uncrossed row t, no farther from it than a tenth of its price: on a day of mostly sells a book whose prices are ten
+    times too high would agree else.
     """
 
     trades: dict[str, Int64Array]
@@ -73,7 +74,8 @@ class TradeTouch:
         near = (ts[j] - ts[i] == self.step_ns) & (is_whole[i] != 0) & (t - ts[i] <= NS_PER_S)
         keep = near & (broken | still)
         price, bought = self.trades["price_ticks"][lo:hi], self.trades["side"][lo:hi] > 0
-        met = ~broken & np.where(bought, price >= ask[i], price <= bid[i])
+        through = np.where(bought, price - ask[i], bid[i] - price)
+        met = ~broken & (through >= 0) & (10 * through <= np.where(bought, ask[i], bid[i]))
         self.compared += int(keep.sum())
         self.agree += int((keep & met).sum())
 

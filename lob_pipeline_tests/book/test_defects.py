@@ -26,6 +26,7 @@ MESSAGE_DEFECTS = [
     defects.sides_inverted,
     defects.deltas_as_snapshots,
     defects.zero_sizes_kept,
+    defects.prices_ten_times_too_high,
 ]
 ROW_DEFECTS = [defects.depth_index_off_by_one, defects.levels_unsorted]
 CASES = [
