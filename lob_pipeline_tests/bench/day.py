@@ -28,16 +28,20 @@ def main(root: str, archive: str, trades: str, *stages: str) -> None:
     started = time.process_time()
     report = ingest(home, MARKET, [Path(archive), Path(trades)], keep=False)
     days = sorted({p["date"] for p in report.to_json()["partitions"]})
-    seconds = {"ingest": time.process_time() - started}
+    seconds, peaks = {"ingest": time.process_time() - started}, {"ingest": _peak_mib()}
     for name in (n for n in STAGES if n in stages):
         before = time.process_time()
         for date in days:
             result = STAGES[name](home, MARKET, date)
             if result.refused:
                 raise SystemExit(f"{name} of {date} was refused: {result.reason}")
-        seconds[name] = time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"days": days, "peak_mib": peak, "cores": time.process_time() - started, "stages": seconds}))
+        seconds[name], peaks[name] = time.process_time() - before, _peak_mib()
+    told = {"days": days, "peak_mib": _peak_mib(), "cores": time.process_time() - started}
+    print(json.dumps({**told, "stages": seconds, "peak_mib_after": peaks}))
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
