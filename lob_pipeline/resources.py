@@ -13,6 +13,7 @@ import dagster as dg
 
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.storage import storing
 from lob_pipeline.project import find_project, instance_home
 from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, RAW
 
@@ -81,11 +82,12 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 def prepare_instance(home: Home) -> Path:
     """Make the instance's folder with the committed ``dagster.yaml`` and the pool of the kernels; return it."""
     folder = instance_home(home)
-    folder.mkdir(parents=True, exist_ok=True)
     committed = (find_project() / "dagster.yaml").read_bytes()
     target = folder / "dagster.yaml"
     if not target.exists() or target.read_bytes() != committed:
-        target.write_bytes(committed)
+        with storing(target):
+            folder.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(committed)
         with dg.DagsterInstance.from_config(str(folder)) as instance:
             instance.event_log_storage.set_concurrency_slots(KERNELS, os.cpu_count() or 1)
     return folder

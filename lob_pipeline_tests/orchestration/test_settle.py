@@ -115,6 +115,29 @@ def test_metadata_carries_hash_rows_and_certificate_whether_or_not_another_day_i
         assert metadata["certificate"].value == {"coverage": 1.0, "gaps": [], "holds": True}
 
 
+def test_checks_selected_with_their_asset_are_not_logged_twice(home: Home, instance: dg.DagsterInstance) -> None:
+    from lob_pipeline.assets.common import table_checks
+
+    fake = Fake()
+    run(home, fake, "raw", DAYS[:1], instance)
+    part = make_partitions(home)
+    key = f"{DAYS[0]}|{MARKET}"
+    result = dg.materialize(
+        [table_assets(part)["books"], table_checks("book_snapshots", part)],
+        instance=instance,
+        resources={"lake": Lake.of(home), "stages": fake.stages()},
+        partition_key=key,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    assert result.success
+    shown = [
+        (event.asset_check_evaluation_data.check_name, event.asset_check_evaluation_data.partition)
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    assert sorted(shown) == [("plausible", key), ("published", key), ("schema", key)]
+
+
 def test_a_stage_that_raises_spoils_its_own_day_only(home: Home, instance: dg.DagsterInstance) -> None:
     fake = Fake(broken={("books", str(MARKET), DAYS[1])})
     run(home, fake, "raw", DAYS, instance)
