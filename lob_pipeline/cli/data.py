@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this topic's commands to ``app``."""
     app.command("ingest")(ingest)
-    for name, build in (("books", books), ("features", features), ("labels", labels)):
-        app.command(name)(build)
+    for table, doc in STAGE_COMMANDS.items():
+        app.command(table)(_stage_command(table, doc))
     app.command("verify")(verify)
     app.command("parity")(parity)
 
@@ -109,52 +110,29 @@ def _partition_lines(report: dict[str, Any]) -> Iterator[str]:
             yield f"  {outcome['status']:10} {outcome['name']:28} {judged}  {outcome['message']}"
 
 
-def books(
-    market: MarketArgument,
-    date: DateArgument,
-    clock: ClockOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Events become certified book rows.
+def _stage_command(table: str, doc: str) -> Callable[..., int]:
+    """Return the command that builds one derived table: ``stages.build_<table>`` for each day."""
 
-    Example: lob books binance-usdm.BTCUSDT 2023-04-04..2023-04-05
-    """
-    from lob_pipeline.stages.build_books import build_books
+    def command(
+        market: MarketArgument,
+        date: DateArgument,
+        clock: ClockOption = None,
+        home: HomeOption = None,
+        as_json: JsonOption = False,
+    ) -> int:
+        build = getattr(import_module(f"lob_pipeline.stages.build_{table}"), f"build_{table}")
+        return _report(_each_day(market, date, open_home(home), build, table, clock), as_json)
 
-    return _report(_each_day(market, date, open_home(home), build_books, "books", clock), as_json)
-
-
-def features(
-    market: MarketArgument,
-    date: DateArgument,
-    clock: ClockOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Book rows become features.
-
-    Example: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s
-    """
-    from lob_pipeline.stages.build_features import build_features
-
-    return _report(_each_day(market, date, open_home(home), build_features, "features", clock), as_json)
+    command.__doc__ = doc
+    return command
 
 
-def labels(
-    market: MarketArgument,
-    date: DateArgument,
-    clock: ClockOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Book rows, events and trades become the outcomes of simulated maker orders.
-
-    Example: lob labels binance-spot.NEXOUSDT 2024-07-23..2024-07-24
-    """
-    from lob_pipeline.stages.build_labels import build_labels
-
-    return _report(_each_day(market, date, open_home(home), build_labels, "labels", clock), as_json)
+STAGE_COMMANDS = {
+    "books": "Events become certified book rows.\n\nExample: lob books binance-usdm.BTCUSDT 2023-04-04..2023-04-05",
+    "features": "Book rows become features.\n\nExample: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s",
+    "labels": "Book rows, events and trades become the outcomes of simulated maker orders.\n\n"
+    "Example: lob labels binance-spot.NEXOUSDT 2024-07-23..2024-07-24",
+}
 
 
 def verify(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lob_pipeline.cli.output import HomeOption, JsonOption, emit, note, open_home, progress
+from lob_pipeline.cli.output import ClockOption, HomeOption, JsonOption, emit, note, open_home, progress
 
 MarketOption = Annotated[str | None, typer.Option("--market", help="one market only", show_default="all in the lake")]
 FromOption = Annotated[str | None, typer.Option("--from", help="first day", show_default="the first in the lake")]
@@ -20,8 +21,8 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("try")(try_recording)
     app.command("simulate")(simulate)
-    app.command("costs")(costs)
-    app.command("feasibility")(feasibility)
+    for topic, doc in REPORT_COMMANDS.items():
+        app.command(topic)(_report_command(topic, doc))
     app.command("page")(page)
 
 
@@ -117,52 +118,41 @@ def simulate(
     return 0
 
 
-def costs(
-    market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
-    first: FromOption = None,
-    last: ToOption = None,
-    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """What a round trip costs by size and hour, and the feasibility of any edge against it.
+def _report_command(topic: str, doc: str) -> Callable[..., int]:
+    """Return the command that prints one report of the lake: ``stages.<topic>``."""
 
-    Example: lob costs --market binance-usdm.BTCUSDT --from 2023-04-04 --to 2023-04-05
-    """
-    from lob_pipeline.core.instrument import parse_market
-    from lob_pipeline.stages.costs import cost_lines
-    from lob_pipeline.stages.costs import costs as start
+    def command(
+        market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
+        first: FromOption = None,
+        last: ToOption = None,
+        clock: ClockOption = None,
+        home: HomeOption = None,
+        as_json: JsonOption = False,
+    ) -> int:
+        from lob_pipeline.core.instrument import parse_market
 
-    report = start(open_home(home), parse_market(market), first, last, clock)
-    emit(report, as_json, cost_lines)
-    return 0
+        room = import_module(f"lob_pipeline.stages.{topic}")
+        report = getattr(room, topic)(open_home(home), parse_market(market), first, last, clock)
+        emit(report, as_json, getattr(room, f"{topic}_lines"))
+        return 0
+
+    command.__doc__ = doc
+    return command
 
 
-def feasibility(
-    market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
-    first: FromOption = None,
-    last: ToOption = None,
-    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Before any model: what the best case could earn at each horizon, against what trading costs.
-
-    Example: lob feasibility --market binance-spot.NEXOUSDT
-    """
-    from lob_pipeline.core.instrument import parse_market
-    from lob_pipeline.stages.feasibility import feasibility as start
-    from lob_pipeline.stages.feasibility import feasibility_lines
-
-    emit(start(open_home(home), parse_market(market), first, last, clock), as_json, feasibility_lines)
-    return 0
+REPORT_COMMANDS = {
+    "costs": "What a round trip costs by size and hour.\n\n"
+    "Example: lob costs --market binance-usdm.BTCUSDT --from 2023-04-04 --to 2023-04-05",
+    "feasibility": "Before any model: what the best case could earn at each horizon, against what trading costs.\n\n"
+    "Example: lob feasibility --market binance-spot.NEXOUSDT",
+}
 
 
 def page(
     market: Annotated[str, typer.Option("--market", help="venue.SYMBOL")],
     first: FromOption = None,
     last: ToOption = None,
-    clock: Annotated[str | None, typer.Option("--clock", help="time grid", show_default="the market's own")] = None,
+    clock: ClockOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:

@@ -26,7 +26,7 @@ def _cell(value: float | None, digits: int = 3) -> str:
     return "beyond" if value is None else f"{value:,.{digits}f}"
 
 
-def cost_lines(report: dict[str, Any]) -> Iterator[str]:
+def costs_lines(report: dict[str, Any]) -> Iterator[str]:
     """Yield the surface as lines for a terminal: slippage and round trips by size, then the spread by hour."""
     days = report["days"]
     yield f"{report['market']}  {days[0]}..{days[-1]}  {report['clock']}  {report['valid_rows']:,} valid rows"

@@ -18,7 +18,7 @@ from lob_pipeline.core.units import NS_PER_S, day_start_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.writer import PartitionWriter
-from lob_pipeline.stages.costs import cost_lines, costs
+from lob_pipeline.stages.costs import costs_lines, costs
 from lob_pipeline.stages.feasibility import feasibility, feasibility_lines
 from lob_pipeline.stages.first_page import build_page, first_page
 from lob_pipeline_tests.evaluation.rows import book_rows
@@ -146,6 +146,6 @@ def test_costs_and_feasibility_report_the_same_days(home: Home) -> None:
     assert found["valid_rows"] == best["valid_rows"] == 800
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert json.loads(json.dumps(best, allow_nan=False)) == best
-    lines = list(cost_lines(found))
+    lines = list(costs_lines(found))
     assert any(line.lstrip().startswith("100,000   buy") for line in lines)
     assert any("No simulated orders of 2024-08-07, 2024-08-08" in line for line in feasibility_lines(best))
