@@ -31,12 +31,13 @@ def _borrowed(typing_context: Any, state: Any) -> Any:
             return _without_owner(context, builder, state, arguments[0])
 
         return state(state), generate
-    if not isinstance(state, types.BaseNamedTuple) or not all(isinstance(t, types.Array) for t in state.types):
+    fields = tuple(getattr(state, "types", ()))
+    if not isinstance(state, types.BaseNamedTuple) or not all(isinstance(t, types.Array) for t in fields):
         raise TypeError(f"only an array or a NamedTuple of arrays can be borrowed, not {state}")
 
     def generate_all(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         items = cgutils.unpack_tuple(builder, arguments[0])
-        views = [_without_owner(context, builder, t, v) for t, v in zip(state.types, items, strict=True)]
+        views = [_without_owner(context, builder, t, v) for t, v in zip(fields, items, strict=True)]
         return context.make_tuple(builder, state, views)
 
     return state(state), generate_all
