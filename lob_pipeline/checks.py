@@ -56,6 +56,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "warm_rows",
         *DRIFT_CHECKS,
     ),
+    "seasonal_profile": (PUBLISHED, "schema", "strictly_earlier", "odd_microprice"),
     "features": (PUBLISHED, "schema", "nan_rule", "prefix_invariance", "warm_rows"),
     "labels": (PUBLISHED, "schema", "ordering_law", "null_rule", "fill_rule", "decision_prices", "valid_rows"),
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lob_pipeline.core.tables import FIXED_TABLES, Column, Table
-from lob_pipeline.features.registry import BUILT, FEATURES, FEATURES_TABLE, LINEAR_RELATIONS
+from lob_pipeline.features.registry import BOOK, FEATURES, FEATURES_TABLE, LINEAR_RELATIONS
 from lob_pipeline.features.spec import Feature
 from lob_pipeline.labels.spec import LABELS_TABLE, labels_json
 
@@ -72,15 +72,17 @@ def features_md() -> str:
         "",
         _MARK.format(source="lob_pipeline/features"),
         "",
-        f"{len(FEATURES)} features are declared, {len(BUILT)} of them are built; the order below is the order of the "
-        "columns. The others are planned and absent from the schema.",
+        f"{len(FEATURES)} features, {int(BOOK.sum())} of them of the book alone; the order below is the order of the "
+        "columns. `valid` says that none of those of the book is NaN; where no trades were recorded those of the tape "
+        "are.",
         "",
         "Row r at grid instant t, step Δ. `b_k, a_k` are ticks and `B_k, A_k` lots of the k-th populated level, best "
         "first; absent levels count 0 lots and end a sum. `M2 = b_1 + a_1`, `mid = M2/2`, `S = a_1 − b_1`. A window w "
         "is the last `n_w = max(1, ⌊w/Δ + ½⌋)` rows, the current one included; a difference over w is row r minus row "
         "r − n_w. In brackets: the value where a denominator is 0. Row 0 of a run (the first row after a snapshot that "
         "changed the book, after an invalid row, or without a predecessor one step earlier) has its levels and is in "
-        "no window; sums and differences over n rows both appear at row n, ages at the row 60 s after row 0. On an "
+        "no window; sums and differences over n rows both appear at row n (the products of the autocorrelation a row "
+        "later), ages at the row 60 s after row 0, the bars of vpin and kyle 60 s after the first whole second. On an "
         "invalid row all are NaN. All sums are integers; each value is one float64 expression, stored as float32.",
         "",
         "*Mirror*: what swapping bid and ask does to the value: the partner's name, `odd` (negates), `even` (nothing).",

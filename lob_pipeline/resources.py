@@ -15,7 +15,7 @@ from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.storage import storing
 from lob_pipeline.project import find_project, instance_home
-from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, RAW
+from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, PROFILE, RAW
 
 if TYPE_CHECKING:
     from lob_pipeline.quality.expectations import DriftReport
@@ -58,6 +58,7 @@ class Stages:
 
     build_events: Build
     build_books: Build
+    build_profile: Build
     build_features: Build
     build_labels: Build
     judge_drift: Callable[[Home, Market, str], DriftReport]
@@ -68,6 +69,7 @@ def default_stages() -> Stages:
     return Stages(
         build_events=_late(RAW.function),
         build_books=_late(BOOKS.function),
+        build_profile=_late(PROFILE.function),
         build_features=_late(FEATURES.function),
         build_labels=_late(LABELS.function),
         judge_drift=_late("lob_pipeline.stages.drift:drift"),

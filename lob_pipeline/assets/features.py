@@ -12,7 +12,7 @@ POLICY = dg.BackfillPolicy.multi_run(14)
 
 def features(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """Return ``features``. The day before warms it up where usable: an input of the manifest, never an edge."""
-    spec = table_spec(FEATURES_TABLE, "features", part, ["book_snapshots"])
+    spec = table_spec(FEATURES_TABLE, "features", part, ["book_snapshots", "l2_events", "trades", "seasonal_profile"])
 
     @dg.multi_asset(specs=[spec], name="features", backfill_policy=POLICY, pool=KERNELS)
     def features(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:

@@ -22,6 +22,7 @@ from lob_pipeline.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from lob_pipeline.core.instrument import Market
     from lob_pipeline.lake.home import Home
     from lob_pipeline.stages.result import StageResult
 
@@ -121,15 +122,29 @@ def _stage_command(table: str, doc: str) -> Callable[..., int]:
         as_json: JsonOption = False,
     ) -> int:
         build = getattr(import_module(f"lob_pipeline.stages.build_{table}"), f"build_{table}")
-        return _report(_each_day(market, date, open_home(home), build, table, clock), as_json)
+        chosen = _after_profile(build) if table == "features" else build
+        return _report(_each_day(market, date, open_home(home), chosen, table, clock), as_json)
 
     command.__doc__ = doc
     return command
 
 
+def _after_profile(build: Callable[..., StageResult]) -> Callable[..., StageResult]:
+    from lob_pipeline.stages.build_profile import ensure_profile
+
+    def both(home: Home, market: Market, day: str, clock: str | None) -> StageResult:
+        ensure_profile(home, market, day, clock)
+        return build(home, market, day, clock)
+
+    return both
+
+
 STAGE_COMMANDS = {
     "books": "Events become certified book rows.\n\nExample: lob books binance-usdm.BTCUSDT 2023-04-04..2023-04-05",
-    "features": "Book rows become features.\n\nExample: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s",
+    "profile": "What the 28 days before a day tell its features: usual spread and activity, the fitted micro-price.\n\n"
+    "Example: lob profile sim.BTCUSDT 2026-01-08",
+    "features": "Book rows and trades become features; the day's profile is built first where it is absent or stale.\n\n"
+    "Example: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s",
     "labels": "Book rows, events and trades become the outcomes of simulated maker orders.\n\n"
     "Example: lob labels binance-spot.NEXOUSDT 2024-07-23..2024-07-24",
 }

@@ -170,4 +170,22 @@ BOOK_SNAPSHOTS = Table(
 ROW_WIDTH = len(BOOK_SNAPSHOTS.columns)
 ROW = BOOK_SNAPSHOTS.index
 
-FIXED_TABLES = {t.name: t for t in (L2_EVENTS, TRADES, QUOTES, BOOK_SNAPSHOTS)}
+PROFILE_DAYS = 28
+"""Days before a day that its profile looks at."""
+
+SEASONAL_PROFILE = Table(
+    "seasonal_profile",
+    1,
+    clocked=True,
+    key=("cell",),
+    doc="what the 28 days before a day tell of one cell: a quarter-hour of the UTC day, or a state of the micro-price",
+    columns=(
+        Column("cell", doc="0 … 95: quarter-hour; 96 + 3·decile + spread state: micro-price state", minimum=0),
+        Column("days", doc="days that count in it", minimum=0, maximum=PROFILE_DAYS),
+        Column("spread_ticks", "float64", "median over days of the mean spread", nullable=True, minimum=0.0),
+        Column("messages_60s", "float64", "median over days of the messages in 60 s", nullable=True, minimum=0.0),
+        Column("microprice_ticks", "float64", "offset of the micro-price from the mid, G*", nullable=True),
+    ),
+)
+
+FIXED_TABLES = {t.name: t for t in (L2_EVENTS, TRADES, QUOTES, BOOK_SNAPSHOTS, SEASONAL_PROFILE)}

@@ -54,7 +54,8 @@ def _features() -> Iterator[Feature]:
     yield _depth(
         "microprice_offset_ticks",
         "ticks",
-        "G*(i, s): i = decile of B_1/(B_1+A_1), s = min(S,3); G* = Σ_{j=0..5} B^j G_1 of the symmetrised Markov "
+        "G*(i, s): i = decile of B_1/(B_1+A_1) (a border belongs to the decile nearer one half, equal queues: 0), "
+        "s = min(S,3); G* = Σ_{j=0..5} B^j G_1 of the symmetrised Markov "
         "chain fitted on ≤ 28 strictly earlier days at 100 ms; 0 without a profile",
         ODD,
         source=_STOIKOV,

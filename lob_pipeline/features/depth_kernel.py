@@ -6,6 +6,7 @@ import numpy as np
 
 from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import LEVELS, ROW
+from lob_pipeline.features.profile_kernel import microprice_offset
 from lob_pipeline.features.registry import INDEX
 from lob_pipeline.features.state import INVERSE, LARGE, SMALL, Float64s, Int64s
 
@@ -119,7 +120,7 @@ def _weighted_mid(spread: int, bid: int, ask: int, bid_moment: int, ask_moment: 
 
 
 @njit(cache=True, error_model="numpy")
-def depth_step(row: Int64s, params: Int64s, profile: Float64s, out: np.ndarray) -> None:  # type: ignore[type-arg]
+def depth_step(row: Int64s, params: Int64s, microprice: Float64s, out: np.ndarray) -> None:  # type: ignore[type-arg]
     """Write the 35 depth features of a valid row into ``out`` (float32, registry positions)."""
     spread = row[_ASK_TICKS] - row[_BID_TICKS]
     m2 = row[_ASK_TICKS] + row[_BID_TICKS]
@@ -127,7 +128,7 @@ def depth_step(row: Int64s, params: Int64s, profile: Float64s, out: np.ndarray) 
     b2, b3, b5, b10, b20, b_m5, b_m10 = _side(row, _BID_TICKS, _BID_LOTS, _BID_DEPTH, _BID_SHAPE, out)
     a2, a3, a5, a10, a20, a_m5, a_m10 = _side(row, _ASK_TICKS, _ASK_LOTS, _ASK_DEPTH, _ASK_SHAPE, out)
     out[_SPREAD] = spread
-    out[_MICROPRICE] = profile[min(9, 10 * bid // (bid + ask)), min(spread, 3) - 1]
+    out[_MICROPRICE] = microprice_offset(microprice, bid, ask, spread)
     out[_IMBALANCE_L1] = imbalance(bid, ask)
     out[_IMBALANCE_L2] = imbalance(b2, a2)
     out[_IMBALANCE_L3] = imbalance(b3, a3)

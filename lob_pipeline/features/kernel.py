@@ -10,7 +10,10 @@ from lob_pipeline.core.units import NS_PER_DAY
 from lob_pipeline.features import state as at
 from lob_pipeline.features.depth_kernel import depth_step
 from lob_pipeline.features.queue_kernel import queue_step
+from lob_pipeline.features.seasonality_kernel import seasonality_step
 from lob_pipeline.features.state import FeatureState, Int64s
+from lob_pipeline.features.tape_kernel import add_tape, tape_step
+from lob_pipeline.features.temporal_kernel import add_temporal, start_extremes, temporal_step
 
 _TS, _VALID, _RUN_START = ROW["ts_ns"], ROW["valid"], ROW["run_start"]
 _BID_TICKS, _BID_LOTS = ROW["bid_ticks_1"], ROW["bid_lots_1"]
@@ -71,13 +74,15 @@ def _follow_worse(mark: Int64s, own: int, column: int, value: int) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def step(state: FeatureState, row: Int64s, out: np.ndarray) -> bool:  # type: ignore[type-arg]
+def step(state: FeatureState, row: Int64s, tape: Int64s, out: np.ndarray) -> bool:  # type: ignore[type-arg]
     """Advance ``state`` by one book row and write its features.
 
-    row  int64 (ROW_WIDTH,)   a BOOK_SNAPSHOTS row
-    out  float32 (N_BUILT,)   registry order; every position is written, NaN where the row cannot have the feature
-    Returns whether no feature is NaN. An invalid row is all NaN and ends the run. A row that has no predecessor (state
-    empty, row before invalid or not one step earlier) or carries ``run_start`` is row 0: levels only, in no window.
+    row   int64 (ROW_WIDTH,)   a BOOK_SNAPSHOTS row
+    tape  int64 (TAPE_WIDTH,)  what the trades of the row sum to (tape_rows)
+    out   float32 (N_BUILT,)   registry order; every position is written, NaN where the row cannot have the feature
+    Returns whether no book feature is NaN. An invalid row is all NaN and ends the run. A row that has no predecessor
+    (state empty, row before invalid or not one step earlier) or carries ``run_start`` is row 0: levels and phases only,
+    in no window.
     """
     mark, ring = state.mark, state.ring
     out[:] = np.nan
@@ -88,11 +93,14 @@ def step(state: FeatureState, row: Int64s, out: np.ndarray) -> bool:  # type: ig
     if mark[at.AT] < 0 or row[_RUN_START] != 0 or row[_TS] != mark[at.LAST_TS] + state.params[at.STEP_NS]:
         mark[at.AT] = 0
         ring[0, :] = 0
+        state.long[0, :] = 0
         mark[at.BID_WORSE] = mark[at.BID_WORSE_COLUMN] = row[_BID_WORSE]
         mark[at.ASK_WORSE] = mark[at.ASK_WORSE_COLUMN] = row[_ASK_WORSE]
+        start_extremes(mark)
     else:
         mark[at.AT] += 1
         _accumulate(ring, mark[at.AT], row)
+        add_temporal(ring, state.long, state.extremes, mark, state.params, row)
         _follow_worse(mark, at.BID_WORSE, at.BID_WORSE_COLUMN, row[_BID_WORSE])
         _follow_worse(mark, at.ASK_WORSE, at.ASK_WORSE_COLUMN, row[_ASK_WORSE])
     now = mark[at.AT] & (ring.shape[0] - 1)
@@ -101,6 +109,10 @@ def step(state: FeatureState, row: Int64s, out: np.ndarray) -> bool:  # type: ig
     ring[now, at.BEST_BID_LOTS] = row[_BID_LOTS]
     ring[now, at.BEST_ASK_LOTS] = row[_ASK_LOTS]
     mark[at.LAST_TS] = row[_TS]
-    depth_step(row, state.params, state.profile, out)
+    add_tape(ring, state.long, mark, tape)
+    depth_step(row, state.params, state.microprice, out)
     queue_step(ring, mark, state.params, row, out)
-    return bool(mark[at.AT] >= state.params[at.N_60S])
+    temporal_step(ring, state.long, state.extremes, mark, state.params, state.microprice, out)
+    seasonality_step(ring, mark, state.params, state.season, row[_TS], out)
+    tape_step(ring, state.long, mark, state.params, state.bars, row[_TS], out)
+    return bool(mark[at.AT] >= state.params[at.N_WARM])

@@ -1,4 +1,7 @@
-"""Seasonality features: time of day, week and funding, and ratios to the season (8). Declared as planned."""
+"""Seasonality features: time of day, week and funding, and ratios to the season (8).
+
+Declarations; the arithmetic is in seasonality_kernel.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from functools import partial
 
 from lob_pipeline.features.spec import EVEN, Feature, declare
 
-_seasonal = partial(declare, "seasonality", built=False)
+_seasonal = partial(declare, "seasonality")
 _SIGNED = (-1.0, 1.0)
 _CLIP5 = (-5.0, 5.0)
-_PROFILE = "seasonal profile of this project (median over ≤ 28 strictly earlier days)"
+_PROFILE = (
+    "seasonal profile of this project: by quarter-hour, the median over ≤ 28 strictly earlier days of the day's mean "
+    "spread, and of its messages in 60 s"
+)
 _PHASES = (
     ("hour", "2π·(t mod 86,400 s)/86,400 s", ", UTC", ", UTC"),
     ("weekday", "2π·((t − Monday 1970-01-05 00:00 UTC) mod 7 d)/7 d", "", ""),

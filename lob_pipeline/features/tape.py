@@ -1,4 +1,7 @@
-"""Tape features: what the public trades say (14). Declared as planned; v is lots, signed + where the taker bought."""
+"""Tape features: what the public trades say (14); v is lots, signed + where the taker bought.
+
+Declarations; the arithmetic is in tape_kernel, and which row a trade belongs to in tape_rows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from functools import partial
 
 from lob_pipeline.features.spec import EVEN, ODD, Feature, declare
 
-_tape = partial(declare, "tape", built=False)
+_tape = partial(declare, "tape")
 _POSITIVE = (0.0, None)
 _EASLEY = "Easley, López de Prado, O'Hara 2012, Flow toxicity, VPIN over time bars with the true aggressor side"
 _KYLE = "Kyle 1985, Continuous auctions and insider trading: the slope of price on signed volume"

@@ -1,4 +1,4 @@
-"""Temporal features: returns, volatility, rates (16). Declared as planned; no kernel computes them yet."""
+"""Temporal features: returns, volatility, rates (16). Declarations; arithmetic in temporal_kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 
 from lob_pipeline.features.spec import EVEN, ODD, Feature, declare
 
-_temporal = partial(declare, "temporal", built=False)
+_temporal = partial(declare, "temporal")
 _POSITIVE = (0.0, None)
 
 

@@ -47,10 +47,25 @@ STAGES: dict[str, StageCode] = {
         ("l2_events", "trades", "quotes", "book_snapshots"),
         ("sequence", "depth_limit"),
     ),
+    "profile": StageCode(
+        (*_CORE, "core/clock.py", "features/profile*.py", "stages/build_profile*.py"),
+        ("book_snapshots", "seasonal_profile"),
+        (),
+    ),
     "features": StageCode(
         (*_CORE, "core/clock.py", "core/instrument.py", "features/**/*.py", "stages/build_features*.py"),
-        ("trades", "book_snapshots"),
-        ("tick", "lot", "contract", "contract_value", "depth_limit", "small_order_quote", "large_order_quote"),
+        ("l2_events", "trades", "book_snapshots", "seasonal_profile"),
+        (
+            "tick",
+            "lot",
+            "contract",
+            "contract_value",
+            "sequence",
+            "depth_limit",
+            "funding_interval_hours",
+            "small_order_quote",
+            "large_order_quote",
+        ),
     ),
     "labels": StageCode(
         (
@@ -70,8 +85,8 @@ STAGES: dict[str, StageCode] = {
 def code_fingerprint(stage: str, instrument: Instrument) -> str:
     """Return the SHA-256 of everything but the inputs that decides what ``stage`` writes for ``instrument``.
 
-    ``stage`` is ``events``, ``books``, ``features`` or ``labels``. Use ``partition_instrument`` for the instrument, so
-    that writer and planner ask with the same tick and lot.
+    ``stage`` is ``events``, ``books``, ``profile``, ``features`` or ``labels``. Use ``partition_instrument`` for the
+    instrument, so that writer and planner ask with the same tick and lot.
     """
     code = STAGES[stage]
     parts = {

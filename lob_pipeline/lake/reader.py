@@ -25,6 +25,7 @@ _COMMAND = {
     "trades": "lob ingest {market} PATH",
     "quotes": "lob ingest {market} PATH",
     "book_snapshots": "lob books {market} {date}",
+    "seasonal_profile": "lob profile {market} {date}",
     "features": "lob features {market} {date}",
     "labels": "lob labels {market} {date}",
 }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lob_pipeline.core.tables import PROFILE_DAYS
+
 
 @dataclass(frozen=True)
 class Source:
@@ -50,13 +52,30 @@ BOOKS = Layer(
         Source("book_snapshots", days_back=1, required=False),
     ),
 )
+PROFILE = Layer(
+    "profile",
+    "profile",
+    "lob_pipeline.stages.build_profile:build_profile",
+    ("seasonal_profile",),
+    clocked=True,
+    sources=(
+        Source("book_snapshots"),  # of no use to it, but then the days before were tried too
+        *(Source("book_snapshots", days_back=n, required=False) for n in range(1, PROFILE_DAYS + 1)),
+    ),
+)
 FEATURES = Layer(
     "features",
     "features",
     "lob_pipeline.stages.build_features:build_features",
     ("features",),
     clocked=True,
-    sources=(Source("book_snapshots"), Source("book_snapshots", days_back=1, required=False)),
+    sources=(
+        Source("book_snapshots"),
+        Source("l2_events"),
+        Source("trades"),
+        Source("seasonal_profile"),
+        *(Source(table, days_back=1, required=False) for table in ("book_snapshots", "l2_events", "trades")),
+    ),
 )
 LABELS = Layer(
     "labels",
@@ -66,7 +85,7 @@ LABELS = Layer(
     clocked=True,
     sources=(Source("book_snapshots"), Source("l2_events"), Source("trades")),
 )
-LAYERS = (RAW, BOOKS, FEATURES, LABELS)
+LAYERS = (RAW, BOOKS, PROFILE, FEATURES, LABELS)
 TABLES = tuple(table for layer in LAYERS for table in layer.tables)
 
 

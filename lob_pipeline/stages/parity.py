@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lob_pipeline.book.advance import Events
-from lob_pipeline.book.replay import COLUMNS, whole_messages
+from lob_pipeline.book.replay import COLUMNS, Chunk, whole_messages
 from lob_pipeline.core.clock import Clock, parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, L2_EVENTS, ROW
-from lob_pipeline.core.units import format_ns, shift_date
+from lob_pipeline.core.units import format_ns
 from lob_pipeline.features.batch import Bools, Float32s, rows_of_columns, run_batch
 from lob_pipeline.features.registry import BUILT, N_BUILT
-from lob_pipeline.features.state import FeatureState, Int64s, copy_state, new_state
+from lob_pipeline.features.state import FeatureState, Int64s, copy_state
+from lob_pipeline.features.tape_rows import TapeState, copy_tape
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import Partition, open_partition
 from lob_pipeline.live.engine import LiveEngine
-from lob_pipeline.stages.build_features import day_before_rows
+from lob_pipeline.stages.build_features import warmth_of
+from lob_pipeline.stages.build_features_tape import DayTape, TradeStream, has_tape
 
 CHUNK_ROWS = 1 << 16
 EVENT_ROWS = 1 << 18
@@ -37,9 +39,10 @@ Computed = tuple[Int64s, Float32s, Bools]
 def parity(home: Home, market: Market, date: str, clock_id: str | None = None) -> dict[str, Any]:
     """Compute a day's features three ways and compare every value of every row, warm or not.
 
-    *Batch*: the stored ``book_snapshots`` through the batch kernel. *Live*: ``l2_events`` through the live engine, one
-    message at a time. *Resume*: the same, with the engine saved, thrown away and restored at several messages. All
-    three start warmed on the day before, where it is usable. Needs no published features.
+    *Batch*: the stored ``book_snapshots`` and ``trades`` through the batch kernels. *Live*: ``l2_events`` and
+    ``trades`` in their order of arrival through the live engine, one message at a time. *Resume*: the same, with the
+    engine saved, thrown away and restored at several messages. All three start warmed on the day before, where it is
+    usable. Needs no published features.
 
     Returns market, date, clock, ``rows``, ``warm_rows``, ``values`` (feature values compared each way), ``messages``,
     ``stops``. Raises ``RefusedError`` on the first difference, naming row and column, when no row was compared, and
@@ -53,13 +56,12 @@ def parity(home: Home, market: Market, date: str, clock_id: str | None = None) -
         open_partition(home, events_key, L2_EVENTS) as events,
         open_partition(home, book_key, BOOK_SNAPSHOTS) as book,
     ):
-        state = new_state(clock, instrument)
-        _, tail = day_before_rows(home, market, shift_date(date, -1), clock)
-        run_batch(state, tail)
-        live = _EngineRun(events, instrument, clock, date, copy_state(state), stops=0)
-        compared = _compare("live", _batch(book, copy_state(state)), _gathered(iter(live)))
-        resume = _EngineRun(events, instrument, clock, date, copy_state(state), stops=STOPS)
-        _compare("resume", _batch(book, state), _gathered(iter(resume)))
+        warmth = warmth_of(home, market, date, clock, instrument)
+        start = _Start(home, instrument, clock, date, warmth.state(clock, instrument), warmth.waiting)
+        live = _EngineRun(events, start, stops=0)
+        compared = _compare("live", _batch(book, start), _gathered(iter(live)))
+        resume = _EngineRun(events, start, stops=STOPS)
+        _compare("resume", _batch(book, start), _gathered(iter(resume)))
     rows, warm = compared
     if rows == 0:
         raise RefusedError(f"parity of {market} on {date}: no row was compared, the day's book has none")
@@ -75,33 +77,43 @@ def parity(home: Home, market: Market, date: str, clock_id: str | None = None) -
     }
 
 
-def _batch(book: Partition, state: FeatureState) -> Iterator[Computed]:
+class _Start(NamedTuple):
+    """What every way of a day's computation begins with. Each takes copies of the two states."""
+
+    home: Home
+    instrument: Instrument
+    clock: Clock
+    date: str
+    features: FeatureState
+    waiting: TapeState
+
+
+def _batch(book: Partition, start: _Start) -> Iterator[Computed]:
+    state = copy_state(start.features)
+    tape = DayTape(start.home, start.instrument.market, start.date, start.instrument, book, copy_tape(start.waiting))
     for columns in book.chunks(CHUNK_ROWS):
         rows = rows_of_columns(columns)
-        yield rows, *run_batch(state, rows)
+        yield rows, *run_batch(state, rows, tape.of(rows))
 
 
 class _EngineRun:
     """One pass of a day's events through the live engine; iterating yields what it emitted, message by message."""
 
-    def __init__(
-        self,
-        events: Partition,
-        instrument: Instrument,
-        clock: Clock,
-        date: str,
-        state: FeatureState,
-        stops: int,
-    ) -> None:
-        self._events, self._instrument, self._clock, self._date = events, instrument, clock, date
-        self._engine = LiveEngine(instrument, clock, date, state)
+    def __init__(self, events: Partition, start: _Start, stops: int) -> None:
+        self._events, self._start = events, start
+        market, date = start.instrument.market, start.date
+        recorded = has_tape(start.home, market, date)
+        waiting = copy_tape(start.waiting) if recorded else None
+        self._engine = LiveEngine(start.instrument, start.clock, date, copy_state(start.features), waiting)
+        self._trades = TradeStream(start.home, market, date) if recorded else None
         self._every = max(1, events.rows // (stops + 1)) if stops else 0
         self.messages = self.stopped = 0
 
     def __iter__(self) -> Iterator[Computed]:
         seen = 0
-        for events, starts in whole_messages(self._events.chunks(EVENT_ROWS, [*COLUMNS, "first_in_message"])):
-            for first, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        for (events, starts), places in self._chunks():
+            for first, end, place in zip(starts[:-1].tolist(), starts[1:].tolist(), places.tolist(), strict=True):
+                self._arrive(place)
                 closed = self._engine.push_events(_message(events, first, end))
                 self.messages += 1
                 if len(closed[0]):
@@ -111,9 +123,28 @@ class _EngineRun:
                 if passed or (self._every and self.messages <= _EARLY_STOPS):
                     self._stop_and_resume()
 
+    def _chunks(self) -> Iterator[tuple[Chunk, Int64s]]:
+        """Yield whole messages, and the place of each in the stream that they share with the trades."""
+        chunks = self._events.chunks(EVENT_ROWS, [*COLUMNS, "first_in_message"])
+        orders = self._events.chunks(EVENT_ROWS, ["order", "first_in_message"])
+        held = np.zeros(0, np.int64)
+        for chunk in whole_messages(chunks):
+            while len(held) < len(chunk.starts) - 1:
+                more = next(orders)
+                held = np.concatenate([held, more["order"][more["first_in_message"]]])
+            yield chunk, held[: len(chunk.starts) - 1]
+            held = held[len(chunk.starts) - 1 :]
+
+    def _arrive(self, place: int) -> None:
+        """Hand over the trades that arrived before ``place`` in the stream."""
+        if self._trades is not None:
+            trades, _ = self._trades.until(place)
+            if len(trades):
+                self._engine.push_trades(trades)
+
     def _stop_and_resume(self) -> None:
         saved = self._engine.to_bytes()
-        self._engine = LiveEngine.from_bytes(saved, self._instrument, self._clock, self._date)
+        self._engine = LiveEngine.from_bytes(saved, self._start.instrument, self._start.clock, self._start.date)
         self.stopped += 1
 
 

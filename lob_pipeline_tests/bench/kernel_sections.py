@@ -18,6 +18,7 @@ from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.features.batch import batch
 from lob_pipeline.features.registry import N_BUILT
 from lob_pipeline.features.state import new_state
+from lob_pipeline.features.tape_rows import TAPE_WIDTH
 from lob_pipeline.labels.day import Day, DecisionRows, decision_rows, label_columns, make_tape, run_day
 from lob_pipeline.labels.spec import PESSIMISTIC, LabelConfig, fees_of
 from lob_pipeline_tests.bench.environment import Peers
@@ -135,7 +136,7 @@ def features(load: Workload, peers: Peers) -> Iterator[Figure]:
         counted[0] = 0
         for rows in replay(chunks(events), load.instrument, CLOCK, load.date):
             out, valid = np.empty((len(rows), N_BUILT), np.float32), np.empty(len(rows), np.bool_)
-            batch(state, rows, out, valid)
+            batch(state, rows, np.zeros((len(rows), TAPE_WIDTH), np.int64), out, valid)
             counted[0] += len(rows)
 
     steps = [0]

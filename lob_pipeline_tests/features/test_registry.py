@@ -6,12 +6,14 @@ import pytest
 
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.features.registry import (
+    BOOK,
     BUILT,
     FEATURES,
     FEATURES_TABLE,
     INDEX,
     features_json,
     registry_fingerprint,
+    warm_row,
     warmup_rows,
 )
 from lob_pipeline.features.spec import Feature
@@ -28,10 +30,10 @@ def test_groups_have_the_sizes_of_the_contract_and_stand_in_its_order() -> None:
     assert len(BY_NAME) == 103
 
 
-def test_the_built_members_are_depth_and_queue() -> None:
-    assert {f.group for f in BUILT} == {"depth", "queue"}
-    assert FEATURES[:65] == BUILT
+def test_every_member_is_built_and_the_first_89_are_of_the_book() -> None:
+    assert BUILT == FEATURES
     assert list(INDEX) == [f.name for f in BUILT]
+    assert BOOK.tolist() == [True] * 89 + [False] * 14
 
 
 def test_named_sets_have_the_sizes_their_names_say() -> None:
@@ -65,8 +67,10 @@ def test_every_entry_is_complete_and_its_mirror_closes(feature: Feature) -> None
 
 
 def test_warm_up_follows_the_longest_built_window() -> None:
-    assert warmup_rows(parse_clock("t100ms")) == 601
-    assert warmup_rows(parse_clock("t1s")) == 61
+    assert warmup_rows(parse_clock("t100ms")) == 3_001
+    assert warmup_rows(parse_clock("t1s")) == 301
+    assert warm_row(parse_clock("t100ms")) == 3_000
+    assert warm_row(parse_clock("t300s")) == 2  # one row a window, and one more for the products of the moves
 
 
 def test_the_list_for_tools_has_the_contracts_keys() -> None:

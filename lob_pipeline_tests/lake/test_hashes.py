@@ -119,10 +119,11 @@ def _digests(package: Path) -> dict[str, str]:
     ("edited", "stale"),
     [
         ("features/sample.py", {"features"}),
+        ("features/profile.py", {"profile", "features"}),
         ("labels/sample.py", {"labels"}),
         ("book/sample.py", {"books"}),
         ("venues/sample.py", {"events"}),
-        ("core/units.py", {"events", "books", "features", "labels"}),
+        ("core/units.py", {"events", "books", "profile", "features", "labels"}),
         ("lake/home.py", set()),
     ],
 )

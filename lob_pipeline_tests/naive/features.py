@@ -16,6 +16,15 @@ import numpy.typing as npt
 
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import ROW
+from lob_pipeline_tests.naive.tape import (
+    History,
+    Season,
+    Trade,
+    offset,
+    season_features,
+    tape_features,
+    temporal_features,
+)
 
 DAY_NS = 86_400_000_000_000
 
@@ -72,7 +81,7 @@ def order_lots(instrument: Instrument, quote: int, m2: int) -> int:
 
 def depth_features(row: Row, instrument: Instrument) -> dict[str, float]:
     sides = {"bid": row.bids, "ask": row.asks}
-    out: dict[str, float] = {"spread_ticks": row.asks[0][0] - row.bids[0][0], "microprice_offset_ticks": 0.0}
+    out: dict[str, float] = {"spread_ticks": row.asks[0][0] - row.bids[0][0]}
     for k in (1, 2, 3, 5, 10, 20):
         out[f"queue_imbalance_l{k}_ratio"] = ratio(*(sum(s for _, s in levels[:k]) for levels in sides.values()))
     for side, levels in sides.items():
@@ -196,18 +205,38 @@ def _five_seconds(out: dict[str, float], span: list[Row], before: Row, now: Row,
     out["ofi_l6_to_l10_5s_lots"] = total(span, "ofi_l10_lots") - total(span, "ofi_l5_lots")
 
 
+WINDOWS = {"100ms": 100, "500ms": 500, "1s": 1_000, "5s": 5_000, "30s": 30_000, "60s": 60_000, "300s": 300_000}
+
+
 def naive_features(
-    rows: npt.NDArray[np.int64], instrument: Instrument, step_ns: int, names: list[str]
+    rows: npt.NDArray[np.int64],
+    instrument: Instrument,
+    step_ns: int,
+    names: list[str],
+    tape: list[list[Trade] | None] | None = None,
+    season: Season | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return float64 (n, len(names)): every named feature of every row, NaN where its rows are not all there."""
+    """Return float64 (n, len(names)): every named feature of every row, NaN where its rows are not all there.
+
+    ``tape``: the trades of each row, None for a row of which none were recorded; None: no row's were.
+    """
     book = [Row(values) for values in rows]
     at = run_rows(book, step_ns)
     worse = {side: worse_times(book, f"{side}_worse_ns") for side in ("bid", "ask")}
+    n = {name: rows_in(ms * 1_000_000, step_ns) for name, ms in WINDOWS.items()}
+    history = History(book, tape or [None] * len(book))
     out = np.full((len(book), len(names)), np.nan)
+    known = 0
     for i, row in enumerate(book):
+        known = 0 if at[i] <= 0 or history.tape[i] is None else known + 1
         if at[i] < 0:
             continue
         found: dict[str, Any] = depth_features(row, instrument)
+        found["microprice_offset_ticks"] = offset(history.lots[i], history.spread[i], season)
         found.update(flow_features(book, i, at[i], step_ns, worse))
+        found.update(temporal_features(history, i, at[i], n, step_ns, season))
+        found.update(season_features(history, i, at[i], n, instrument, season))
+        small = order_lots(instrument, instrument.small_order_quote, row.m2)
+        found.update(tape_features(history, i, known, n, step_ns, small))
         out[i] = [found.get(name, np.nan) for name in names]
     return out

@@ -30,7 +30,7 @@ from lob_pipeline.resources import Stages
 from lob_pipeline.stages.days import event_inputs
 from lob_pipeline.stages.ingest_merge import BookFacts
 from lob_pipeline.stages.ingest_sources import Source as RawSource
-from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, RAW, Layer
+from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, PROFILE, RAW, Layer
 from lob_pipeline.stages.result import StageResult, stage_result
 
 TABLES = {**FIXED_TABLES, "features": FEATURES_TABLE, "labels": LABELS_TABLE}
@@ -51,6 +51,7 @@ class Fake:
         return Stages(
             build_events=self._builder(RAW),
             build_books=self._builder(BOOKS),
+            build_profile=self._builder(PROFILE),
             build_features=self._builder(FEATURES),
             build_labels=self._builder(LABELS),
             judge_drift=lambda home, market, date: DriftReport((), None),
@@ -118,6 +119,10 @@ def rows_of(table: Table, date: str, seed: int) -> tuple[Columns, dict[str, pa.A
             continue
         low = 0 if column.minimum is None else column.minimum
         columns[column.name] = np.full(ROWS, low, dtype=column.dtype)
+    if table.key == ("cell",):
+        columns["cell"] = np.arange(ROWS, dtype=np.int64)
+        columns["messages_60s"] = columns["messages_60s"] + seed
+        return columns, strings
     time = "ts_ns" if "ts_ns" in columns else "ts_event_ns"
     columns[time] = day_start_ns(date) + (np.arange(ROWS, dtype=np.int64) + 1) * 1_000_000_000
     free = {"features": "", "labels": "t_decide_ns", "book_snapshots": "close_ns"}.get(table.name, "ts_recv_ns")

@@ -32,7 +32,7 @@ from lob_pipeline.project import instance_home
 from lob_pipeline.resources import prepare_instance
 from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.stages.ingest import register
-from lob_pipeline.stages.layers import TABLES
+from lob_pipeline.stages.layers import TABLES, layer_of
 from lob_pipeline.stages.plan import default_clock
 from lob_pipeline.stages.simulate import simulate
 from lob_pipeline_tests.orchestration.broken_location import BAD_INDEX
@@ -115,7 +115,7 @@ def done(memory_folder: Path) -> Iterator[Done]:
 
 
 def place(table: str, market: Market, day: str) -> PartitionKey:
-    clocked = table in ("book_snapshots", "features", "labels")
+    clocked = layer_of(table).clocked
     return PartitionKey(table, market, day, default_clock(market) if clocked else None)
 
 

@@ -47,7 +47,8 @@ def test_every_asset_and_what_it_reads(graph: AssetGraph) -> None:
         "trades": ["raw_segments"],
         "quotes": ["raw_segments"],
         "book_snapshots": ["l2_events", "quotes", "trades"],
-        "features": ["book_snapshots"],
+        "seasonal_profile": ["book_snapshots"],
+        "features": ["book_snapshots", "l2_events", "seasonal_profile", "trades"],
         "labels": ["book_snapshots", "l2_events", "trades"],
         "stg_book_snapshots": ["book_snapshots"],
         "stg_trades": ["trades"],
@@ -88,6 +89,7 @@ def test_layers_have_different_backfill_policies(graph: AssetGraph) -> None:
     assert {name: [p.max_partitions_per_run for p in found if p] for name, found in policies.items()} == {
         "raw": [8],
         "books": [16],
+        "profile": [60],
         "features": [14],
         "labels": [13],
     }

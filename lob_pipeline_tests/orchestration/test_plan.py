@@ -27,7 +27,9 @@ def home(memory_home: Path) -> Home:
     return home
 
 
-def build(home: Home, fake: Fake, layers: str = "raw books features labels", days: list[str] | None = None) -> None:
+def build(
+    home: Home, fake: Fake, layers: str = "raw books profile features labels", days: list[str] | None = None
+) -> None:
     stages = fake.stages()
     for layer in layers.split():
         for day in days or DAYS:
@@ -40,7 +42,7 @@ def states(home: Home, pairs: list[tuple[Market, str]] = PAIRS) -> dict[tuple[st
 
 def test_an_empty_lake_is_absent_and_a_built_one_fresh(home: Home) -> None:
     assert set(states(home).values()) == {"absent"}
-    assert len(states(home)) == 6 * 3
+    assert len(states(home)) == 7 * 3
     build(home, Fake())
     assert set(states(home).values()) == {"fresh"}
 
@@ -57,6 +59,7 @@ def test_code_of_one_layer_makes_that_layer_and_what_follows_stale(home: Home, m
     found = states(home)
     assert {table for (table, _), state in found.items() if state == "stale"} == {
         "book_snapshots",
+        "seasonal_profile",
         "features",
         "labels",
     }
@@ -71,14 +74,16 @@ def test_new_content_upstream_makes_its_readers_stale_and_equal_content_does_not
     build(home, Fake(salt={"books": "other"}), "books", [DAYS[0]])
     found = states(home)
     assert {key for key, state in found.items() if state == "stale"} == {
+        ("seasonal_profile", DAYS[0]),
         ("features", DAYS[0]),
         ("labels", DAYS[0]),
+        ("seasonal_profile", DAYS[1]),
         ("book_snapshots", DAYS[1]),  # its optional input, the closing book of the day before, changed
         ("features", DAYS[1]),
         ("labels", DAYS[1]),
-    } | {(table, DAYS[2]) for table in ("book_snapshots", "features", "labels")}
+    } | {(table, DAYS[2]) for table in ("book_snapshots", "seasonal_profile", "features", "labels")}
     certain = {(s.table, s.date) for s in plan(home, PAIRS) if s.todo and s.certain}
-    assert certain == {("features", DAYS[0]), ("labels", DAYS[0]), ("book_snapshots", DAYS[1])}
+    assert certain == {("seasonal_profile", DAYS[0]), ("labels", DAYS[0]), ("book_snapshots", DAYS[1])}
 
 
 def test_a_day_that_arrives_later_makes_the_next_day_stale(home: Home) -> None:
@@ -91,6 +96,7 @@ def test_a_day_that_arrives_later_makes_the_next_day_stale(home: Home) -> None:
         "trades": "stale",
         "quotes": "stale",
         "book_snapshots": "stale",
+        "seasonal_profile": "stale",
         "features": "stale",
         "labels": "stale",
     }
@@ -110,7 +116,7 @@ def test_another_source_for_a_day_makes_its_events_stale(home: Home) -> None:
 def test_a_refused_day_stays_refused_and_blocks_only_what_reads_it(home: Home) -> None:
     fake = Fake(bad={("books", str(MARKET), DAYS[1])})
     build(home, fake, "raw books")
-    build(home, fake, "features labels", [DAYS[0], DAYS[2]])
+    build(home, fake, "profile features labels", [DAYS[0], DAYS[2]])
     found = states(home)
     assert found["book_snapshots", DAYS[1]] == "refused"
     assert found["features", DAYS[1]] == found["labels", DAYS[1]] == "blocked"
@@ -159,7 +165,7 @@ def test_a_year_of_days_is_planned_without_deep_recursion(memory_home: Path) -> 
 def test_status_lists_every_clock_that_was_built(home: Home) -> None:
     build(home, Fake())
     found = status(home)["partitions"]
-    assert len(found) == 18
+    assert len(found) == 21
     assert {p["state"] for p in found} == {"fresh"}
     assert all(set(p) >= {"table", "market", "date", "clock", "state", "rows", "why"} for p in found)
 

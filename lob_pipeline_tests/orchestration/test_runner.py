@@ -20,7 +20,7 @@ from lob_pipeline_tests.orchestration.fake_stages import Fake, register_days
 MARKET = parse_market("sim.BTCUSDT")
 OTHER = parse_market("bybit-linear.BTCUSDT")
 DAYS = ["2026-01-05", "2026-01-06", "2026-01-07"]
-LAYERS = ("raw", "books", "features", "labels")
+LAYERS = ("raw", "books", "profile", "features", "labels")
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def test_the_first_run_builds_everything_and_the_second_nothing(home: Home) -> N
     first, said = run(home, fake)
     assert counts(first) == {layer: {"built": 3} for layer in LAYERS}
     assert first.exit_code == 0
-    assert len(fake.built) == 12
+    assert len(fake.built) == 15
     assert materialised(home, "labels") == {f"{day}|{MARKET}" for day in DAYS}
     assert any("books" in line and "2026-01-06" in line and "3 rows" in line for line in said)
     second, said = run(home, fake)
     assert counts(second) == {layer: {"fresh": 3} for layer in LAYERS}
-    assert len(fake.built) == 12
+    assert len(fake.built) == 15
     assert sum("3 fresh" in line for line in said) >= len(LAYERS)
     json.dumps(first.to_json())
 
@@ -83,6 +83,7 @@ def test_a_layer_that_comes_out_the_same_redoes_nothing_after_it(home: Home, mon
     assert counts(run(home, same)[0]) == {
         "raw": {"fresh": 3},
         "books": {"built": 3},
+        "profile": {"fresh": 3},
         "features": {"fresh": 3},
         "labels": {"fresh": 3},
     }
@@ -105,6 +106,7 @@ def test_a_bad_day_stops_what_reads_it_and_says_so(home: Home) -> None:
     assert counts(report) == {
         "raw": {"built": 3},
         "books": {"built": 2, "refused": 1},
+        "profile": {"built": 2, "blocked": 1},
         "features": {"built": 2, "blocked": 1},
         "labels": {"built": 2, "blocked": 1},
     }
@@ -159,7 +161,8 @@ def test_partitions_built_without_dagster_are_reported_to_the_instance_once(home
 
     fake = Fake()
     stages = fake.stages()
-    for function in (stages.build_events, stages.build_books, stages.build_features, stages.build_labels):
+    built = (stages.build_events, stages.build_books, stages.build_profile, stages.build_features, stages.build_labels)
+    for function in built:
         for day in DAYS:
             function(home, MARKET, day)
     report, _ = run(home, fake)

@@ -153,7 +153,7 @@ def test_the_lake_gate_holds_what_reads_a_refused_day_when_everything_is_launche
     home: Home, instance: dg.DagsterInstance
 ) -> None:
     fake = Fake(bad={("books", str(MARKET), DAYS[1])})
-    for layer in ("raw", "books", "features", "labels"):
+    for layer in ("raw", "books", "profile", "features", "labels"):
         run(home, fake, layer, DAYS, instance)
     for table in ("features", "labels"):
         standing = [PartitionKey(table, MARKET, day, "t100ms").path(home).exists() for day in DAYS]

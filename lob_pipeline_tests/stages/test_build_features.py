@@ -18,6 +18,7 @@ from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.features.batch import rows_of_columns, run_batch
 from lob_pipeline.features.registry import BUILT, FEATURES_TABLE, INDEX
 from lob_pipeline.features.state import new_state
+from lob_pipeline.features.tape_rows import unknown_tape
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import ABSENT
 from lob_pipeline.lake.paths import PartitionKey
@@ -30,7 +31,7 @@ from lob_pipeline_tests.features.rows import RowPlan, random_rows
 CLOCK = parse_clock("t1s")
 MARKET = parse_market("bybit-linear.BTCUSDT")
 MIDNIGHT = day_start_ns("2024-05-02")
-ROWS_BEFORE, ROWS_AFTER = 250, 300
+ROWS_BEFORE, ROWS_AFTER = 400, 450
 Rows = npt.NDArray[np.int64]
 
 
@@ -67,7 +68,13 @@ def test_a_day_is_warmed_on_the_tail_of_the_day_before(tmp_path: Path, rows: Row
     second = publish(home, "2024-05-02", rows[ROWS_BEFORE:])
     result = build_features(home, MARKET, "2024-05-02", CLOCK.id)
     assert not result.refused
-    assert result.manifest.inputs == {"book_snapshots/2024-05-01": first, "book_snapshots/2024-05-02": second}
+    others = [f"{table}/{day}" for table in ("l2_events", "trades") for day in ("2024-05-01", "2024-05-02")]
+    assert result.manifest.inputs == {
+        "book_snapshots/2024-05-01": first,
+        "book_snapshots/2024-05-02": second,
+        **dict.fromkeys([*others, "seasonal_profile/2024-05-02"], ABSENT),
+    }
+    assert (result.manifest.extra["profile_version"], result.manifest.extra["tape"]) == ("none", "none")
     assert {o.name: o.status for o in result.manifest.outcomes} == dict.fromkeys(
         ("schema", "nan_rule", "prefix_invariance", "warm_rows"), "passed"
     )
@@ -83,7 +90,7 @@ def test_without_the_day_before_the_first_rows_are_not_valid(tmp_path: Path, row
     publish(home, "2024-05-02", rows[ROWS_BEFORE:])
     result = build_features(home, MARKET, "2024-05-02", CLOCK.id)
     assert result.manifest.inputs["book_snapshots/2024-05-01"] == ABSENT
-    assert stored(home, "2024-05-02")[1].argmax() == 60
+    assert stored(home, "2024-05-02")[1].argmax() == 300
 
 
 def test_a_day_before_with_a_hole_at_midnight_warms_nothing(tmp_path: Path, rows: Rows) -> None:
@@ -91,7 +98,7 @@ def test_a_day_before_with_a_hole_at_midnight_warms_nothing(tmp_path: Path, rows
     publish(home, "2024-05-01", rows[: ROWS_BEFORE - 1])
     publish(home, "2024-05-02", rows[ROWS_BEFORE:])
     build_features(home, MARKET, "2024-05-02", CLOCK.id)
-    assert stored(home, "2024-05-02")[1].argmax() == 60
+    assert stored(home, "2024-05-02")[1].argmax() == 300
 
 
 def test_a_short_recording_is_published_as_not_judged(tmp_path: Path, rows: Rows) -> None:
@@ -117,7 +124,7 @@ def test_a_refused_or_absent_book_has_no_features(tmp_path: Path, rows: Rows) ->
 
 def judged(rows: Rows, features: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> dict[str, str]:
     gates = FeatureGates(CLOCK, instrument(MARKET))
-    gates.add(rows, features, valid)
+    gates.add(rows, unknown_tape(len(rows)), features, valid)
     return {o.name: o.status for o in gates.outcomes()}
 
 
@@ -125,11 +132,14 @@ def test_the_gates_see_a_nan_in_a_valid_row_and_a_value_in_an_invalid_one(rows: 
     features, valid = run_batch(new_state(CLOCK, instrument(MARKET)), rows)
     assert judged(rows, features, valid)["nan_rule"] == "passed"
     missing = features.copy()
-    missing[200, 3] = np.nan
+    missing[400, 3] = np.nan
     assert judged(rows, missing, valid)["nan_rule"] == "refused"
     broken = rows.copy()
     broken[200, ROW["valid"]] = 0
     assert judged(broken, features, valid)["nan_rule"] == "refused"
+    made_up = features.copy()
+    made_up[400, INDEX["vpin_60s_ratio"]] = 0.5
+    assert judged(rows, made_up, valid)["nan_rule"] == "refused"
 
 
 def test_the_gates_see_a_feature_that_reads_the_future(rows: Rows) -> None:

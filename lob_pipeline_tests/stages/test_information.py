@@ -41,8 +41,8 @@ def test_two_days_are_one_series(tmp_path: Path) -> None:
         assert found["features"][name] == expected.to_json()
 
 
-def test_planned_features_and_absent_days_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="hour_sin"):
-        information_coefficients(Home(tmp_path), MARKET, ["2024-05-01"], ["hour_sin"], SECOND)
+def test_unknown_features_and_absent_days_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="no_such_feature"):
+        information_coefficients(Home(tmp_path), MARKET, ["2024-05-01"], ["no_such_feature"], SECOND)
     with pytest.raises(RefusedError, match="lob books"):
         information_coefficients(Home(tmp_path), MARKET, ["2024-05-01"], NAMES, SECOND)

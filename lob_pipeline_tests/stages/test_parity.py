@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lob_pipeline.book.replay import replay
@@ -15,22 +16,35 @@ from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.outcome import judge
-from lob_pipeline.core.tables import BOOK_SNAPSHOTS, L2_EVENTS, ROW, Table
+from lob_pipeline.core.tables import (
+    BOOK_SNAPSHOTS,
+    FLAG_BLOCK,
+    FLAG_NOT_MARKET,
+    FLAG_RPI,
+    L2_EVENTS,
+    ROW,
+    TRADES,
+    Table,
+)
 from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.features.batch import run_batch
-from lob_pipeline.features.registry import N_BUILT
+from lob_pipeline.features.registry import BUILT, FEATURES_TABLE, N_BUILT
 from lob_pipeline.features.state import new_state
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import open_partition
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.live.engine import LiveEngine
+from lob_pipeline.stages.build_features import build_features
 from lob_pipeline.stages.parity import parity
 from lob_pipeline_tests.features.events import random_events
+from lob_pipeline_tests.naive.features import naive_features
+from lob_pipeline_tests.naive.tape import Trade, rows_of_trades
 
 DATE = "2024-05-02"
 CLOCK = parse_clock("t1s")
 MARKET = parse_market("bybit-linear.BTCUSDT")
-MESSAGES = 1_500
+MESSAGES = 2_700
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +82,74 @@ def test_every_value_of_every_row_is_compared(tmp_path: Path, events: Columns, r
     assert found["values"] == len(rows) * N_BUILT
     assert found["messages"] == MESSAGES
     assert found["stops"] >= 10
+
+
+def test_parity_holds_with_trades_early_and_late(tmp_path: Path, events: Columns, rows: np.ndarray) -> None:
+    """Trades between the messages, some of a later time than the open row, some that come long after theirs closed."""
+    home = Home(tmp_path)
+    spread = {**events, "order": events["order"] * 4}
+    trades = random_trades(spread, seed=3)
+    publish(home, L2_EVENTS, spread)
+    publish(home, BOOK_SNAPSHOTS, book_columns(rows))
+    publish_trades(home, trades)
+    assert parity(home, MARKET, DATE, CLOCK.id)["rows"] == len(rows)
+    build_features(home, MARKET, DATE, CLOCK.id)
+    with open_partition(home, PartitionKey("features", MARKET, DATE, CLOCK.id), FEATURES_TABLE) as partition:
+        found = partition.read()
+        assert partition.manifest.extra["tape"] == "recorded"
+    counted = naive_tape(spread, trades, rows)
+    names = [f.name for f in BUILT if f.group == "tape"]
+    market = instrument(MARKET)
+    naive = naive_features(rows, market, CLOCK.step_ns, names, counted)
+    for j, name in enumerate(names):
+        ours, theirs = found[name].astype(np.float64), naive[:, j]
+        assert np.array_equal(np.isnan(ours), np.isnan(theirs)), name
+        assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-6 * np.nanstd(theirs), equal_nan=True), name
+    assert np.nanmax(found["trade_count_1s_count"]) >= 3
+
+
+def random_trades(events: Columns, seed: int) -> Columns:
+    """Return the columns of TRADES: up to three after a message, their times up to 4 s off the message's."""
+    rng = np.random.default_rng(seed)
+    first = events["first_in_message"]
+    rows = []
+    for order, ts in zip(events["order"][first], events["ts_event_ns"][first], strict=True):
+        for k in range(int(rng.integers(0, 4))):
+            off = int(rng.choice([0, int(rng.integers(-4 * 10**9, 4 * 10**9))], p=[0.7, 0.3]))
+            side, price, lots = int(rng.choice([-1, 1])), 500_000 + k, int(rng.integers(1, 900))
+            flags = int(rng.choice([0, FLAG_RPI, FLAG_BLOCK, FLAG_NOT_MARKET], p=[0.7, 0.1, 0.1, 0.1]))
+            rows.append((order + 1 + k, max(1, ts + off), 0, -1, side, price, lots, flags))
+    table = np.array(rows, dtype=np.int64)
+    columns = [c for c in TRADES.columns if c.dtype != "string"]
+    return {c.name: table[:, i].astype(c.dtype) for i, c in enumerate(columns)}
+
+
+def publish_trades(home: Home, trades: Columns) -> None:
+    n = len(trades["order"])
+    with PartitionWriter(home, PartitionKey("trades", MARKET, DATE), TRADES) as writer:
+        writer.write(trades, {"trade_id": pa.array([str(i) for i in range(n)])})
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=[judge("made", True, examined=n, judged=n)])
+
+
+def naive_tape(events: Columns, trades: Columns, rows: np.ndarray) -> list[list[Trade] | None]:
+    """Say by the definition which trades each row counts: the first message later than a row closes it."""
+    first = events["first_in_message"]
+    messages = list(zip(events["order"][first].tolist(), events["ts_event_ns"][first].tolist(), strict=True))
+    closes, at = [], 0
+    for t in rows[:, ROW["ts_ns"]].tolist():
+        while messages[at][1] <= t:
+            at += 1
+        closes.append((t, messages[at][0]))
+    kept = [
+        (int(order), Trade(int(ts), int(side) * int(lots), int(price)))
+        for order, ts, side, lots, price, flags in zip(
+            *(trades[n] for n in ("order", "ts_event_ns", "side", "size_lots", "price_ticks", "flags")), strict=True
+        )
+        if not flags & (FLAG_BLOCK | FLAG_NOT_MARKET)
+    ]
+    found, waiting = rows_of_trades(closes, kept)
+    assert waiting
+    return list(found)
 
 
 def test_a_difference_is_named_by_row_and_column(tmp_path: Path, events: Columns, rows: np.ndarray) -> None:
