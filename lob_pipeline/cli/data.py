@@ -143,9 +143,9 @@ STAGE_COMMANDS = {
     "books": "Events become certified book rows.\n\nExample: lob books binance-usdm.BTCUSDT 2023-04-04..2023-04-05",
     "profile": "What the 28 days before a day tell its features: usual spread and activity, the fitted micro-price.\n\n"
     "Example: lob profile sim.BTCUSDT 2026-01-08",
-    "features": "Book rows and trades become features; the day's profile is built first where it is absent or stale.\n\n"
+    "features": "Book rows and trades become features; the day's profile first where it is stale.\n\n"
     "Example: lob features binance-spot.NEXOUSDT 2024-07-24 --clock t1s",
-    "labels": "Book rows, events and trades become the outcomes of simulated maker orders.\n\n"
+    "labels": "Books, events and trades become the outcomes of simulated maker orders.\n\n"
     "Example: lob labels binance-spot.NEXOUSDT 2024-07-23..2024-07-24",
 }
 

@@ -18,7 +18,7 @@ from lob_pipeline.core.units import NS_PER_S, day_start_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.writer import PartitionWriter
-from lob_pipeline.stages.costs import costs_lines, costs
+from lob_pipeline.stages.costs import costs, costs_lines
 from lob_pipeline.stages.feasibility import feasibility, feasibility_lines
 from lob_pipeline.stages.first_page import build_page, first_page
 from lob_pipeline_tests.evaluation.rows import book_rows
