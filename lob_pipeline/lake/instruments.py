@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.lake.home import Home
@@ -22,7 +23,7 @@ def partition_instrument(home: Home, market: Market, date: str) -> Instrument:
             continue
         try:
             extra = read_manifest(path).extra
-        except FileNotFoundError:
-            continue  # the next place
+        except (FileNotFoundError, RefusedError):
+            continue  # absent or damaged: the next place
         return instrument(market, extra.get("tick"), extra.get("lot"))
     return instrument(market)

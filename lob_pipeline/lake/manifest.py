@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.outcome import CheckOutcome
+from lob_pipeline.lake.paths import PartitionKey
 
 FOOTER_KEY = "lob.manifest"
 ABSENT = "absent"
@@ -61,6 +63,11 @@ class Manifest:
             return "no gate ran on it (an absent gate is a refused gate)"
         return "; ".join(f"{o.name}: {o.message or 'refused'}" for o in self.gates if o.refuses)
 
+    def is_of(self, key: PartitionKey) -> bool:
+        """Whether this is the manifest of the partition ``key``, not that of a file copied or moved into its place."""
+        mine = (self.table, self.market, self.date, self.clock)
+        return mine == (key.table, str(key.market), key.date, key.clock)
+
     def fresh(self, code_fingerprint: str, inputs: dict[str, str]) -> bool:
         """Whether code and every input are still those the partition was built from.
 
@@ -95,13 +102,25 @@ def manifest_of_metadata(metadata: dict[bytes, bytes] | None, path: Path) -> Man
     text = (metadata or {}).get(FOOTER_KEY.encode())
     if text is None:
         raise RefusedError(f"{path} carries no {FOOTER_KEY} in its footer: it was not written here; rebuild it")
-    return Manifest.from_json(text)
+    try:
+        return Manifest.from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedError(f"{path} carries a {FOOTER_KEY} that is none of ours ({error}): rebuild it") from error
 
 
 def read_manifest(path: Path) -> Manifest:
     """Return a partition file's manifest, reading only the footer.
 
-    Raises ``FileNotFoundError`` when the file is absent, ``RefusedError`` when it is no partition of ours.
+    Raises ``FileNotFoundError`` when the file is absent, ``RefusedError`` when it is damaged or no partition of ours.
     """
     with path.open("rb") as handle:
-        return manifest_of_metadata(pq.read_metadata(handle).metadata, path)
+        try:
+            metadata = pq.read_metadata(handle).metadata
+        except pa.ArrowInvalid as error:
+            raise damaged(path, error) from error
+    return manifest_of_metadata(metadata, path)
+
+
+def damaged(path: Path, error: Exception) -> RefusedError:
+    """Return the error of a partition file that cannot be read (cut off, overwritten)."""
+    return RefusedError(f"{path} is damaged ({str(error).strip()}): remove it and rebuild it")

@@ -14,11 +14,20 @@ from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.tables import Table
 from lob_pipeline.lake.columns import arrow_schema, to_numpy
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.manifest import ABSENT, Manifest, manifest_of_metadata, read_manifest
+from lob_pipeline.lake.manifest import ABSENT, Manifest, damaged, manifest_of_metadata, read_manifest
 from lob_pipeline.lake.paths import PartitionKey, list_partitions
 from lob_pipeline.lake.quarantine import newest_refusal
 
-__all__ = ["Partition", "content_or_absent", "list_partitions", "open_file", "open_partition", "read_manifest"]
+__all__ = [
+    "Partition",
+    "content_or_absent",
+    "list_partitions",
+    "must_follow",
+    "open_file",
+    "open_partition",
+    "open_standing",
+    "read_manifest",
+]
 
 _COMMAND = {
     "l2_events": "lob ingest {market} PATH",
@@ -39,9 +48,13 @@ class Partition:
 
     def __init__(self, path: Path, table: Table, key: PartitionKey) -> None:
         self.path, self.table, self.key = path, table, key
-        self._source = pa.memory_map(str(path))
-        self._file = pq.ParquetFile(self._source)
+        try:
+            self._source = pa.memory_map(str(path))
+            self._file = pq.ParquetFile(self._source)
+        except pa.ArrowInvalid as error:
+            raise damaged(path, error) from error
         self.manifest: Manifest = manifest_of_metadata(self._file.metadata.metadata, path)
+        _must_be_of(self.manifest, key, path)
         stored = self._file.schema_arrow
         expected = arrow_schema(table)
         if (
@@ -103,8 +116,17 @@ class Partition:
         self.close()
 
 
+def _must_be_of(manifest: Manifest, key: PartitionKey, path: Path) -> None:
+    """Raise ``RefusedError`` for a file copied or moved here: it has passed no gate of this partition."""
+    if not manifest.is_of(key):
+        what = " ".join(part for part in (manifest.table, manifest.market, manifest.date, manifest.clock) if part)
+        raise RefusedError(f"{path} holds another partition ({what}): remove it and run {_command(key)}")
+
+
 def _command(key: PartitionKey) -> str:
-    return "`" + _COMMAND.get(key.table, "lob run --market {market}").format(market=key.market, date=key.date) + "`"
+    command = _COMMAND.get(key.table, "lob run --market {market}").format(market=key.market, date=key.date)
+    clock = f" --clock {key.clock}" if key.clock and key.table in _COMMAND else ""
+    return f"`{command}{clock}`"
 
 
 def open_partition(home: Home, key: PartitionKey, table: Table, require_usable: bool = True) -> Partition:
@@ -129,15 +151,40 @@ def open_partition(home: Home, key: PartitionKey, table: Table, require_usable: 
     return partition
 
 
+def open_standing(home: Home, key: PartitionKey, table: Table) -> Partition | None:
+    """Open a partition that an ingest need not have made: None where it never stood.
+
+    Raises ``RefusedError`` as ``open_partition`` where it was refused, or stands and may not be used: a stage that
+    went on without it would drop a check.
+    """
+    if not key.path(home).exists() and newest_refusal(home, key) is None:
+        return None
+    return open_partition(home, key, table)
+
+
+def must_follow(made: Partition, source: Partition) -> None:
+    """Raise ``RefusedError`` when ``made`` was built from another content of ``source`` than the one that stands."""
+    name = f"{source.key.table}/{source.key.date}"
+    if made.manifest.inputs.get(name) != source.manifest.content_sha256:
+        raise RefusedError(
+            f"{made.key} was built from other {source.key.table} than the lake holds now: run {_command(made.key)}"
+        )
+
+
 def open_file(path: Path, table: Table, key: PartitionKey) -> Partition:
     """Open a partition file wherever it lies (``lob verify`` reads quarantined ones), whatever its gates say."""
     return Partition(path, table, key)
 
 
 def content_or_absent(home: Home, key: PartitionKey) -> str:
-    """Return the content SHA-256 of a usable partition, ``absent`` when there is none: what ``inputs`` records."""
+    """Return the content SHA-256 of a usable partition, ``absent`` when there is none: what ``inputs`` records.
+
+    A damaged file, or one of another partition, is none.
+    """
+    path = key.path(home)
     try:
-        manifest = read_manifest(key.path(home))
-    except FileNotFoundError:
+        manifest = read_manifest(path)
+        _must_be_of(manifest, key, path)
+    except (FileNotFoundError, RefusedError):
         return ABSENT
     return manifest.content_sha256 if manifest.usable else ABSENT

@@ -23,7 +23,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.manifest import ABSENT
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import Partition, content_or_absent, open_partition
+from lob_pipeline.lake.reader import Partition, content_or_absent, open_partition, open_standing
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.schemas import SchemaGate
 from lob_pipeline.stages.result import StageResult, stage_result
@@ -41,7 +41,8 @@ def build_books(
     what the manifest of the day before says of its closing book. Memory is bounded by the chunks, not by the day.
     ``row_map`` replaces batches of rows before they are judged and written: tests inject a defect with it. Gates:
     ``schema``, those of ``book.invariants``; refused books are quarantined and returned with ``refused``.
-    Raises ``RefusedError`` when the events are absent or refused.
+    Raises ``RefusedError`` when the events are absent or refused, or trades or quotes were refused: without them a
+    check would be dropped in silence.
     """
     instrument = partition_instrument(home, market, date)
     clock = parse_clock(clock_id or instrument.clock)
@@ -49,8 +50,8 @@ def build_books(
     schema, gates = SchemaGate(BOOK_SNAPSHOTS), RowGates(clock, date)
     with ExitStack() as stack:
         events = stack.enter_context(open_partition(home, PartitionKey("l2_events", market, date), L2_EVENTS))
-        trades = _optional(stack, home, PartitionKey("trades", market, date), TRADES)
-        quotes = _optional(stack, home, PartitionKey("quotes", market, date), QUOTES)
+        trades = _standing(stack, home, PartitionKey("trades", market, date), TRADES)
+        quotes = _standing(stack, home, PartitionKey("quotes", market, date), QUOTES)
         before_key = PartitionKey("book_snapshots", market, shift_date(date, -1), clock.id)
         before = _optional(stack, home, before_key, BOOK_SNAPSHOTS)
         writer = stack.enter_context(PartitionWriter(home, key, BOOK_SNAPSHOTS))
@@ -104,6 +105,12 @@ def numeric_ids(ids: pa.StringArray) -> Int64Array | None:
         return np.asarray(ids.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
     except pa.ArrowInvalid:
         return None
+
+
+def _standing(stack: ExitStack, home: Home, key: PartitionKey, table: Table) -> Partition | None:
+    """Open trades or quotes: None where none were ever made; ``RefusedError`` where they may not be used."""
+    partition = open_standing(home, key, table)
+    return None if partition is None else stack.enter_context(partition)
 
 
 def _optional(stack: ExitStack, home: Home, key: PartitionKey, table: Table) -> Partition | None:

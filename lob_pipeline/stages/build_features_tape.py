@@ -27,7 +27,7 @@ from lob_pipeline.features.tape_rows import (
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import ABSENT
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import Partition, content_or_absent, open_partition
+from lob_pipeline.lake.reader import Partition, content_or_absent, must_follow, open_partition, open_standing
 
 Int64s = npt.NDArray[np.int64]
 
@@ -50,6 +50,8 @@ def has_tape(home: Home, market: Market, date: str) -> bool:
 class DayTape:
     """What the trades of each row of a day sum to, asked for in ascending order of the rows.
 
+    Raises ``RefusedError`` when the day's trades were refused, or the rows were made from other events than stand.
+
     >>> tape = DayTape(home, market, date, instrument, book, waiting)
     >>> for rows in chunks: tape.of(rows)            # int64 (n, TAPE_WIDTH)
     """
@@ -57,13 +59,18 @@ class DayTape:
     def __init__(
         self, home: Home, market: Market, date: str, instrument: Instrument, book: Partition, waiting: TapeState
     ) -> None:
-        self.recorded = has_tape(home, market, date)
+        trades = open_standing(home, PartitionKey("trades", market, date, None), TRADES)
+        self.recorded = False
+        if trades is not None:
+            with trades:
+                self.recorded = trades.rows > 0
         self._state = waiting
         self._done = 0
         if not self.recorded:
             return
         close_ns = book.read(["close_ns"])["close_ns"].astype(np.int64)
         with open_partition(home, PartitionKey("l2_events", market, date, None), L2_EVENTS) as events:
+            must_follow(book, events)
             self._closed_at = _closing_places(close_ns, events.chunks(EVENT_ROWS, _MESSAGE), instrument, date)
         self._trades = TradeStream(home, market, date)
 

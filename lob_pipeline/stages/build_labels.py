@@ -19,7 +19,7 @@ from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import Partition, open_partition
+from lob_pipeline.lake.reader import Partition, must_follow, open_partition
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.label_gates import BaseRates, LabelGates, decision_prices
 from lob_pipeline.quality.schemas import SchemaGate
@@ -36,10 +36,11 @@ def build_labels(
 ) -> StageResult:
     """Simulate both maker orders of every decision row of a day under three queue models; publish what became of them.
 
-    Inputs: ``book_snapshots`` at the clock, ``l2_events`` and ``trades`` of the day, all of them usable
-    (``RefusedError`` otherwise); nothing of the day after is read. ``config`` changes the simulated order; the default
-    is the table's definition. Gates: ``schema``, ``ordering_law``, ``null_rule``, ``fill_rule``, ``decision_prices``,
-    ``valid_rows`` (not judged where no span is whole). The manifest's ``extra`` holds settings, fees and base rates.
+    Inputs: ``book_snapshots`` at the clock, ``l2_events`` and ``trades`` of the day, all of them usable, and the books
+    made from these very events (``RefusedError`` otherwise); nothing of the day after is read. ``config`` changes the
+    simulated order; the default is the table's definition. Gates: ``schema``, ``ordering_law``, ``null_rule``,
+    ``fill_rule``, ``decision_prices``, ``valid_rows`` (not judged where no span is whole). The manifest's ``extra``
+    holds settings, fees and base rates.
     Raises ``BadInputError`` for a market without fees.
     """
     instrument = partition_instrument(home, market, date)
@@ -54,6 +55,7 @@ def build_labels(
         open_partition(home, PartitionKey("trades", market, date), TRADES) as trades,
         PartitionWriter(home, key, LABELS_TABLE) as writer,
     ):
+        must_follow(book, events)
         rows = decision_rows(book.chunks(BOOK_ROWS, DECISION))
         chunks: Iterator[Columns] = events.chunks(EVENT_ROWS, list(NEEDED))
         gaps = missing_trades(trades, instrument)

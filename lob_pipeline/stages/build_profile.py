@@ -8,6 +8,7 @@ import numpy as np
 
 from lob_pipeline.core.clock import Clock, parse_clock
 from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, PROFILE_DAYS, SEASONAL_PROFILE
@@ -73,7 +74,7 @@ def ensure_profile(home: Home, market: Market, date: str, clock_id: str | None =
     clock = parse_clock(clock_id or instrument.clock)
     try:
         standing = read_manifest(PartitionKey("seasonal_profile", market, date, clock.id).path(home))
-    except FileNotFoundError:
+    except (FileNotFoundError, RefusedError):  # absent or damaged
         return build_profile(home, market, date, clock.id)
     if standing.fresh(code_fingerprint("profile", instrument), _books_before(home, market, date, clock)):
         return None

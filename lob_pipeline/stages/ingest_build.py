@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.units import shift_date
 from lob_pipeline.lake.fingerprint import code_fingerprint
@@ -63,7 +64,7 @@ class Built:
         """Return what stood in this day's place before it was replaced, oldest first."""
         try:
             old = read_manifest(PartitionKey("l2_events", self.instrument.market, date).path(self.home))
-        except FileNotFoundError:
+        except (FileNotFoundError, RefusedError):
             return []
         gone = [{"content_sha256": old.content_sha256, "inputs": old.inputs}] if swapped else []
         return [*old.extra.get("lineage", []), *gone]
@@ -163,7 +164,7 @@ def waits_for_the_day_before(home: Home, market: Market, date: str) -> bool:
         return False
     try:
         stands = read_manifest(PartitionKey("l2_events", market, date).path(home))
-    except FileNotFoundError:
+    except (FileNotFoundError, RefusedError):
         return True
     start = next(o for o in stands.outcomes if o.name == "verifiable_start")
     return stands.inputs.get(f"l2_events/{before.date}") == ABSENT and start.facts["messages_before"] > 0
@@ -175,7 +176,7 @@ def _recorded_inputs(home: Home, market: Market, date: str) -> list[dict[str, st
     for table in TABLES:
         try:
             inputs = read_manifest(PartitionKey(table.name, market, date).path(home)).inputs
-        except FileNotFoundError:
+        except (FileNotFoundError, RefusedError):
             inputs = None
         if inputs not in found:
             found.append(inputs)

@@ -20,8 +20,9 @@ from lob_pipeline.core.errors import LobError
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.locks import WriterLock
-from lob_pipeline.lake.manifest import read_manifest
+from lob_pipeline.lake.manifest import ABSENT, read_manifest
 from lob_pipeline.lake.paths import list_partitions
+from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.lake.storage import storing
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_features"
@@ -79,9 +80,9 @@ class Marts:
         rows = []
         for table in READ_TABLES:
             for key in list_partitions(self.home, table):
-                manifest = read_manifest(key.path(self.home))
-                if not manifest.usable:
+                if content_or_absent(self.home, key) == ABSENT:
                     continue
+                manifest = read_manifest(key.path(self.home))
                 instrument = partition_instrument(self.home, key.market, key.date)
                 num, den = instrument.lots_scale
                 rows.append(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.outcome import CheckOutcome
@@ -152,10 +152,10 @@ class Planner:
     def manifest(self, key: PartitionKey) -> Manifest | None:
         """Return the manifest of the standing partition, else of its newest refusal."""
         if key not in self._manifests:
-            self._manifests[key] = _read(key.path(self._home))
+            self._manifests[key] = _read(key.path(self._home), key)
             if self._manifests[key] is None:
                 refused = newest_refusal(self._home, key)
-                self._manifests[key] = _read(refused) if refused else None
+                self._manifests[key] = _read(refused, key) if refused else None
         return self._manifests[key]
 
     def _content(self, key: PartitionKey) -> str:
@@ -251,8 +251,10 @@ def status(home: Home) -> dict[str, Any]:
     return {"home": str(home.root), "partitions": [s.to_json() for s in steps.values()]}
 
 
-def _read(path: Path) -> Manifest | None:
+def _read(path: Path, key: PartitionKey) -> Manifest | None:
+    """Return the manifest of the partition in ``path``; a damaged file or one of another partition holds none."""
     try:
-        return read_manifest(path)
-    except FileNotFoundError:
+        manifest = read_manifest(path)
+    except (FileNotFoundError, RefusedError):
         return None
+    return manifest if manifest.is_of(key) else None

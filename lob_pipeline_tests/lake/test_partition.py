@@ -17,7 +17,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import read_manifest
 from lob_pipeline.lake.paths import PartitionKey, list_partitions
 from lob_pipeline.lake.quarantine import newest_refusal
-from lob_pipeline.lake.reader import content_or_absent, open_file, open_partition
+from lob_pipeline.lake.reader import content_or_absent, must_follow, open_file, open_partition, open_standing
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline_tests.lake.helpers import KEY, MARKET, START_NS, passed, publish, quotes, refused, tree
 
@@ -208,3 +208,56 @@ def test_another_schema_is_not_read(tmp_path: Path) -> None:
     other = Table(QUOTES.name, 1, False, QUOTES.key, QUOTES.columns[:-1])
     with pytest.raises(RefusedError, match="another schema"):
         open_partition(home, KEY, other)
+
+
+def test_the_file_of_another_partition_is_not_used(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    _, path = publish(home)
+    other = PartitionKey("quotes", MARKET, "2024-08-09")
+    other.path(home).parent.mkdir(parents=True)
+    other.path(home).write_bytes(path.read_bytes())
+    with pytest.raises(RefusedError, match=r"another partition .*2024-08-08"):
+        open_partition(home, other, QUOTES)
+    assert content_or_absent(home, other) == "absent"
+
+
+@pytest.mark.parametrize("keep", [0, 4, 300, -1])
+def test_a_damaged_file_is_refused_by_name_and_counts_as_absent(tmp_path: Path, keep: int) -> None:
+    home = Home(tmp_path)
+    _, path = publish(home)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RefusedError, match="damaged"):
+        open_partition(home, KEY, QUOTES)
+    with pytest.raises(RefusedError, match="damaged"):
+        read_manifest(path)
+    assert content_or_absent(home, KEY) == "absent"
+    publish(home, rows=7)  # and it is replaced like any other
+    assert read_manifest(path).rows == 7
+
+
+def test_what_never_stood_is_told_from_what_was_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert open_standing(home, KEY, QUOTES) is None
+    publish(home, outcomes=refused())
+    with pytest.raises(RefusedError, match="three rows are wrong"):
+        open_standing(home, KEY, QUOTES)
+
+
+def test_what_was_made_from_other_content_is_not_combined_with_its_source(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    publish(home)
+    made = PartitionKey("quotes", MARKET, "2024-08-09")
+    with open_partition(home, KEY, QUOTES) as source:
+        content = source.manifest.content_sha256
+    with PartitionWriter(home, made, QUOTES) as writer:
+        writer.write(quotes(3))
+        writer.commit(code_fingerprint="f", inputs={"quotes/2024-08-08": content}, outcomes=passed())
+    with open_partition(home, KEY, QUOTES) as source, open_partition(home, made, QUOTES) as partition:
+        must_follow(partition, source)
+    publish(home, value=8)
+    with (
+        open_partition(home, KEY, QUOTES) as source,
+        open_partition(home, made, QUOTES) as partition,
+        pytest.raises(RefusedError, match="built from other quotes"),
+    ):
+        must_follow(partition, source)
