@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lob_pipeline.labels.stream import NEEDED
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import open_partition
+from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.label_gates import LabelGates, decision_prices
 from lob_pipeline.stages.build_books import build_books
 from lob_pipeline.stages.build_labels import build_labels
@@ -192,3 +194,19 @@ def test_empty_and_all_invalid_labels_never_pass() -> None:
     gates = LabelGates()
     gates.add(empty)
     assert {o.status for o in gates.outcomes()} == {"not_judged"}
+
+
+def test_books_of_other_events_are_not_combined_with_the_events_that_stand(built: Built, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    shutil.copytree(built.home.lake, home.lake)
+    events = PartitionKey("l2_events", MARKET, DATE)
+    with open_partition(home, events, L2_EVENTS) as standing:
+        columns, manifest = standing.read(), standing.manifest
+    columns["size_lots"] = columns["size_lots"] + 1
+    with PartitionWriter(home, events, L2_EVENTS) as writer:
+        writer.write(columns)
+        writer.commit(
+            code_fingerprint=manifest.code_fingerprint, inputs=manifest.inputs, outcomes=list(manifest.outcomes)
+        )
+    with pytest.raises(RefusedError, match="built from other l2_events"):
+        build_labels(home, MARKET, DATE)

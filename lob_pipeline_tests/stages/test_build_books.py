@@ -12,10 +12,12 @@ from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
-from lob_pipeline.core.tables import BOOK_SNAPSHOTS
+from lob_pipeline.core.outcome import judge
+from lob_pipeline.core.tables import BOOK_SNAPSHOTS, TRADES
 from lob_pipeline.lake.home import Home, find_home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import open_partition
+from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.stages.build_books import build_books, numeric_ids
 from lob_pipeline.stages.verify import verify
 from lob_pipeline_tests.book import defects
@@ -129,3 +131,13 @@ def test_trade_ids_are_numbers_or_none() -> None:
 
     assert numeric_ids(pa.array(["3", "12"])).tolist() == [3, 12]
     assert numeric_ids(pa.array(["3", "5a7e-11"])) is None
+
+
+def test_refused_trades_do_not_drop_the_check_against_them(home: Home) -> None:
+    build_books(home, MARKET, DAYS[0])
+    key = PartitionKey("trades", MARKET, DAYS[0])
+    with PartitionWriter(home, key, TRADES) as writer:
+        bad = judge("schema", False, examined=1, judged=1, message="a trade of no size")
+        writer.commit(code_fingerprint="f", inputs={}, outcomes=[bad])
+    with pytest.raises(RefusedError, match="a trade of no size"):
+        build_books(home, MARKET, DAYS[0])
