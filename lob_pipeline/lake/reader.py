@@ -163,9 +163,9 @@ def open_standing(home: Home, key: PartitionKey, table: Table) -> Partition | No
 
 
 def must_follow(made: Partition, source: Partition) -> None:
-    """Raise ``RefusedError`` when ``made`` was built from another content of ``source`` than the one that stands."""
-    name = f"{source.key.table}/{source.key.date}"
-    if made.manifest.inputs.get(name) != source.manifest.content_sha256:
+    """Raise ``RefusedError`` when ``made`` records another content of ``source`` than the one that stands."""
+    recorded = made.manifest.inputs.get(f"{source.key.table}/{source.key.date}")
+    if recorded not in (None, source.manifest.content_sha256):
         raise RefusedError(
             f"{made.key} was built from other {source.key.table} than the lake holds now: run {_command(made.key)}"
         )
