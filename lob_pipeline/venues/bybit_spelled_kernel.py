@@ -64,7 +64,10 @@ def scan_spelled(p: int, base: int, job: int) -> int:
     if p < 0:
         return -1
     p, cts_ns = scan_ms(p)
-    if p < 0 or byte_at(p) != 125 or byte_at(p + 1) != 10:
+    if p < 0 or byte_at(p) != 125:
+        return -1
+    p += 2 if byte_at(p + 1) == 13 else 1  # the archive ends its lines with CR LF
+    if byte_at(p) != 10:
         return -1
     put_message(job, start - base, cts_ns, update_id, -1, update_id - 1, seq, KIND_DELTA, levels, bids_off + asks_off)
-    return p + 1
+    return p
