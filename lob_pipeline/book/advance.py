@@ -48,6 +48,7 @@ from lob_pipeline.book.sequence import (
     judge_message,
 )
 from lob_pipeline.book.state import DIRTY, BookState, Int8Array, Int64Array
+from lob_pipeline.core.borrow import borrowed
 from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_DELTA, KIND_SNAPSHOT
 
@@ -165,6 +166,7 @@ def advance(
     (messages or 0, MARK_WIDTH) receives what happened. Returns early when ``rows`` is full (call again with the same
     message) and after every audit message, so that the caller can compare it with the book.
     """
+    book, grid, events = borrowed(book), borrowed(grid), borrowed(events)
     meta = grid.meta
     r: Int = np.int64(0)
     for j in range(first, len(starts) - 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from lob_pipeline.core.borrow import borrowed
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.jit import njit
@@ -25,6 +26,7 @@ def batch(state: FeatureState, rows: Int64s, tape: Int64s, out: Float32s, valid:
 
     Writes ``out`` (float32, n × N_BUILT) and ``valid`` (n).
     """
+    state, rows, tape, out = borrowed(state), borrowed(rows), borrowed(tape), borrowed(out)
     for i in range(rows.shape[0]):
         valid[i] = step(state, rows[i], tape[i], out[i])
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from lob_pipeline.book.kernel import apply_delta, best_price
 from lob_pipeline.book.state import BookState
+from lob_pipeline.core.borrow import borrowed
 from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.arrivals import arrivals, next_exit_ns, next_row_ns, place_row
-from lob_pipeline.labels.borrow import borrowed
 from lob_pipeline.labels.exits import exits_expire, walk
 from lob_pipeline.labels.fates import AT_TRADE, LIFE, LOTS, N_STATES, Q_ARRIVE, Q_EXPIRE, SWEEP_NS, Fates
 from lob_pipeline.labels.fills import trade_at

@@ -10,6 +10,7 @@ import numpy as np
 from lob_pipeline.book.kernel import apply_delta, replace_book
 from lob_pipeline.book.replay import replay
 from lob_pipeline.book.state import BookState, Int8Array, Int64Array, new_book, reserve
+from lob_pipeline.core.borrow import borrowed
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.jit import njit
@@ -63,6 +64,7 @@ def _apply_all(
     book: BookState, kind: Int8Array, side: Int8Array, price: Int64Array, size: Int64Array, starts: Int64Array
 ) -> int:
     """Apply every message and read the ten best levels of both sides after it; count crossed books."""
+    book, side, price, size = borrowed(book), borrowed(side), borrowed(price), borrowed(size)
     crossed = 0
     seen = 0
     for i in range(starts.shape[0] - 1):
