@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lob_pipeline_tests.bench.workload import DEFAULT_MINUTES, FULL_MINUTES, simulated
 
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the whole simulated day instead of a tenth of it")
+    parser.add_argument("--full", action="store_true", help="the whole simulated day instead of a third of it")
     parser.add_argument("--minutes", type=int, default=None, help="minutes of simulated market")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     options = parser.parse_args(arguments)

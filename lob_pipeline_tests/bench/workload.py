@@ -21,7 +21,7 @@ from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.stages.simulate import simulate
 
 FULL_MINUTES = 1440
-DEFAULT_MINUTES = 144
+DEFAULT_MINUTES = 480
 _BATCH = 500_000  # level rows held as Python objects at once
 
 
