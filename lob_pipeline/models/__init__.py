@@ -1,0 +1,1 @@
+"""The network, its losses and its company of baselines; ``stream`` is the step that serves it."""

@@ -1,0 +1,1 @@
+"""Immutable bundles, the release ledger, and MLflow behind one door."""
