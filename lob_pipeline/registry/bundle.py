@@ -8,7 +8,6 @@ mlflow or torch.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -96,7 +95,7 @@ class Bundle:
         return tuple(self.info["masked_heads"])
 
     def group(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays of one group (``weights``, ``normaliser``, ``scaling``, ``profile``) by short name."""
+        """Return the arrays of one group (``weights``, ``normaliser``, ``profile``, ``check``) by short name."""
         head = f"{prefix}/"
         return {name.removeprefix(head): a for name, a in self.arrays.items() if name.startswith(head)}
 
@@ -105,7 +104,8 @@ def write_bundle(root: Path, info: Mapping[str, Any], arrays: Arrays) -> Bundle:
     """Write a bundle under ``root`` as ``<first 12 hex of its SHA-256>/`` and return it opened.
 
     ``info``: the keys of ``bundle_info.REQUIRED``; ``format``, ``features_fingerprint`` and ``arrays_sha256`` are
-    filled in. ``arrays``: named ``weights/…``, ``normaliser/…``, ``scaling/…``, ``profile/…``. The folder appears
+    filled in. ``arrays``: named ``weights/…``, ``normaliser/{asinh,mean,scale}``, ``profile/…`` and
+    ``check/{features,valid,forecast}`` (raw rows and the forecasts that training's own code made of them). It appears
     whole or not at all; a bundle of the same content that stands already is returned unchanged.
     Raises ``BadInputError`` when something is missing or out of range.
     """
@@ -197,13 +197,15 @@ def _check_code(folder: Path, info: Mapping[str, Any]) -> None:
 
 def stream_model(bundle: Bundle) -> StreamModel:
     """Return the streaming step of a bundle: raw feature rows in, forecasts out (``models.stream``)."""
+    from lob_pipeline.datasets.normalise import Normaliser
     from lob_pipeline.models.stream import StreamModel
 
+    scale = bundle.group("normaliser")
     return StreamModel.from_arrays(
-        json.loads(json.dumps(bundle.info["model"])),
+        bundle.model_config,
         bundle.group("weights"),
-        bundle.group("normaliser"),
-        bundle.group("scaling"),
+        Normaliser(bundle.features, scale["asinh"], scale["mean"], scale["scale"]),
+        dict(bundle.info["scaling"]),
         dict(bundle.info["temperatures"]),
         bundle.masked_heads,
     )

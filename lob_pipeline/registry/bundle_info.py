@@ -29,6 +29,7 @@ REQUIRED: dict[str, type] = {
     "model": dict,
     "training": dict,
     "preset": str,
+    "scaling": dict,  # models.fitted.Scaling: raw outputs to bps
     "temperatures": dict,
     "masked_heads": list,
     "data": dict,  # {"data_sha256", "as_of", "days": [...]}
@@ -40,14 +41,15 @@ REQUIRED: dict[str, type] = {
     "arrays_sha256": str,
 }
 """The keys of bundle.json and their types; no other key is allowed."""
-GROUPS = ("weights", "normaliser", "scaling", "profile")
+GROUPS = ("weights", "normaliser", "profile", "check")
+_FINITE = ("weights/", "normaliser/")
 _DTYPES = ("float32", "float64", "int64", "int32", "bool")
 
 
 def digest_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Return the SHA-256 over names, dtypes, shapes and values of the arrays, whatever file they are stored in."""
+    """Return the SHA-256 over names, dtypes, shapes and values of what the model is made of: all but ``check/…``."""
     total = hashlib.sha256()
-    for name in sorted(arrays):
+    for name in sorted(name for name in arrays if not name.startswith("check/")):
         array = np.ascontiguousarray(arrays[name])
         total.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode() + b"\n")
         total.update(array.tobytes())
@@ -103,7 +105,7 @@ def _wrong_arrays(info: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]
             return f"array {name!r} belongs to none of the groups {', '.join(GROUPS)}"
         if array.dtype.name not in _DTYPES:
             return f"array {name!r} is {array.dtype}, expected one of {', '.join(_DTYPES)}"
-        if array.dtype.kind == "f" and not name.startswith("profile/") and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and name.startswith(_FINITE) and not np.isfinite(array).all():
             return f"array {name!r} holds a number that is not finite"
     if not any(name.startswith("weights/") for name in arrays):
         return "there are no weights"

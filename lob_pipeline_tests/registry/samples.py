@@ -30,6 +30,7 @@ def sample_info(**changes: Any) -> dict[str, Any]:
         "model": {"inputs": 5, "d_model": 8, "layers": 1, "window": 4},
         "training": {"seed": 1, "epochs": 2},
         "preset": "demo",
+        "scaling": {"centre_bps": [0.0] * 6, "scale_bps": [1.0] * 6},
         "temperatures": {"entry": 1.0, "direction": 1.1, "adverse": 0.9, "fill": 1.2},
         "masked_heads": [],
         "data": {"data_sha256": "d" * 64, "as_of": "2026-01-07", "days": []},
@@ -53,5 +54,4 @@ def sample_arrays(seed: int = 1) -> dict[str, np.ndarray]:
         "normaliser/asinh": np.array([True, False, True, False, False]),
         "normaliser/mean": rng.normal(size=n).astype(np.float32),
         "normaliser/scale": np.ones(n, np.float32),
-        "scaling/edge": np.array([0.0, 1.0], np.float32),
     }
