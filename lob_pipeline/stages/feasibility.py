@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.units import shift_date
 from lob_pipeline.evaluation.costs import STYLES
 from lob_pipeline.evaluation.feasibility import feasibility as calculate
 from lob_pipeline.evaluation.feasibility import spaced
+from lob_pipeline.evaluation.places import evaluation_folder, write_json
 from lob_pipeline.labels.spec import fees_of
 from lob_pipeline.lake.home import Home
 from lob_pipeline.stages.survey import crossing_of, survey
@@ -25,6 +29,30 @@ def feasibility(
     crossing = crossing_of(found.costs.summary())
     result = calculate(found.overview.series(), fees_of(found.instrument), crossing, found.labels)
     return {"market": str(market), "days": found.days, "clock": found.clock, **result, "notes": found.notes}
+
+
+@dataclass(frozen=True)
+class FeasibilityReport:
+    """A feasibility calculation that was written: ``path`` of the JSON, ``report`` its content."""
+
+    path: Path
+    report: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"path": str(self.path), **self.report}
+
+
+def feasibility_report(
+    home: Home, market: Market, as_of: str, clock: str | None = None, *, window_days: int = 28
+) -> FeasibilityReport:
+    """Write ``feasibility.json`` of the ``window_days`` days up to ``as_of`` (included) and return it.
+
+    It lies in ``HOME/evaluation/<market>/<clock>/<as_of>/``. Raises ``RefusedError`` when there is no usable book.
+    """
+    report = feasibility(home, market, shift_date(as_of, 1 - window_days), as_of, clock)
+    path = evaluation_folder(home, market, report["clock"], as_of) / "feasibility.json"
+    return FeasibilityReport(write_json(path, report), report)
 
 
 def _cell(value: float | None) -> str:

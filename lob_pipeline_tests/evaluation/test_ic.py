@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.evaluation.ic import (
-    _average_ranks,
+    average_ranks,
     _codes,
     _stationary_weights,
     forward_log_return,
@@ -44,7 +44,7 @@ def test_ranks_of_a_weighted_sample_are_those_of_the_repeated_rows() -> None:
     rng = np.random.default_rng(1)
     values, weights = rng.integers(0, 20, 200).astype(float), rng.integers(0, 4, 200)
     repeated = pd.Series(np.repeat(values, weights)).rank().to_numpy()
-    weighted = _average_ranks(_codes(values), weights.astype(float))
+    weighted = average_ranks(_codes(values), weights.astype(float))
     assert np.allclose(np.repeat(weighted, weights), repeated)
 
 
