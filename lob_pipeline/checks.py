@@ -163,7 +163,7 @@ def evaluations(asset: dg.AssetKey, key: str, outcomes: Iterable[CheckOutcome]) 
                 "rows_examined": outcome.rows_examined,
                 "rows_judged": outcome.rows_judged,
                 "minimum_judged": outcome.minimum_judged,
-                "facts": dg.MetadataValue.json(_plain(outcome.facts)),
+                "facts": dg.MetadataValue.json(plain(outcome.facts)),
             },
         )
         for outcome in outcomes
@@ -183,13 +183,13 @@ def metadata_of(manifest: Manifest, path: str, links: dict[str, str] | None = No
     if manifest.coverage:
         metadata["coverage"] = " to ".join(format_ns(t) for t in manifest.coverage)
     if manifest.certificate:
-        certificate = _plain(manifest.certificate)
+        certificate = plain(manifest.certificate)
         metadata["certificate"] = dg.MetadataValue.json(certificate)
         metadata["certificate_holds"] = bool(certificate.get("holds"))
         metadata["book_coverage"] = float(certificate.get("coverage", 0.0))
         metadata["gaps"] = len(certificate.get("gaps", ()))
     if "base_rates" in manifest.extra:
-        metadata["base_rates"] = dg.MetadataValue.json(_plain(manifest.extra["base_rates"]))
+        metadata["base_rates"] = dg.MetadataValue.json(plain(manifest.extra["base_rates"]))
     for name, target in (links or {}).items():
         metadata[name] = dg.MetadataValue.path(target)
     return metadata
@@ -216,6 +216,6 @@ def _reasons(bad: list[KeyOutcome]) -> str:
     return shown + (f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else "")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return plain JSON types (numpy numbers become numbers)."""
     return json.loads(json.dumps(value, default=lambda v: v.item() if hasattr(v, "item") else str(v)))

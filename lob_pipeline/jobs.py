@@ -6,12 +6,16 @@ import dagster as dg
 
 from lob_pipeline.stages.layers import LAYERS, TABLES, Layer
 
+EVALUATED = ("training_set", "feasibility_report", "walk_forward_report", "verdict")
+RETRAINED = (*EVALUATED, "lob_moe", "registered_model")
+SHADOWED = ("predictions", "shadow_report")
+
 # `lob run` says itself what a step said; the instance keeps the whole log.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return ``nightly`` and ``backfill_market`` (every data layer), one job a layer, and ``dbt_marts``."""
+    """Return the jobs: data layers together and one by one, marts, retraining, evaluation, shadow."""
     tables = dg.AssetSelection.assets(*TABLES).without_checks()
     return [
         dg.define_asset_job(
@@ -28,7 +32,19 @@ def make_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         *(layer_job(layer) for layer in LAYERS),
         marts_job(),
+        _result_job("retrain", RETRAINED, "Training set, evaluation, model and challenger of one as-of day."),
+        _result_job("evaluate", EVALUATED, "Training set, feasibility, walk-forward and verdict of one as-of day."),
+        _result_job("shadow_score", SHADOWED, "Champion and challenger on one day, beside what happened."),
     ]
+
+
+def _result_job(name: str, assets: tuple[str, ...], description: str) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name,
+        dg.AssetSelection.assets(*assets).without_checks(),
+        description=description,
+        executor_def=dg.in_process_executor,
+    )
 
 
 def layer_job(layer: Layer) -> dg.UnresolvedAssetJobDefinition:

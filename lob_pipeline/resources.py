@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lob_pipeline.stages.result import StageResult
 
 KERNELS = "kernels"  # the pool of the steps that keep a core busy
+TRAIN = "train"  # the pool of training: one at a time, it takes every core
+REGISTRY = "registry"  # the pool of what writes the registry
+DBT = "dbt"  # the pool of dbt, the one writer of its database
 
 Build = Callable[[Home, Market, str], "StageResult | Sequence[StageResult]"]
 
@@ -52,16 +55,28 @@ def _late(target: str) -> Callable[..., Any]:
     return call
 
 
+Drift = Callable[[Home, Market, str], "DriftReport"]
+Report = Callable[[Home, Market, str], Any]  # a document: an object with ``to_json``, or a mapping
+
+
 @dataclass(frozen=True)
 class Stages:
-    """The functions that build one partition: ``(home, market, date)``. A test location replaces one of them."""
+    """The functions that build one partition: ``(home, market, date)``. A test location replaces some of them."""
 
     build_events: Build
     build_books: Build
     build_profile: Build
     build_features: Build
     build_labels: Build
-    judge_drift: Callable[[Home, Market, str], DriftReport]
+    judge_drift: Drift
+    training_set: Report
+    feasibility: Report
+    walk_forward: Report
+    verdict: Report
+    train: Report
+    register_model: Report
+    predictions: Report
+    shadow_report: Report
 
 
 def default_stages() -> Stages:
@@ -73,6 +88,14 @@ def default_stages() -> Stages:
         build_features=_late(FEATURES.function),
         build_labels=_late(LABELS.function),
         judge_drift=_late("lob_pipeline.stages.drift:drift"),
+        training_set=_late("lob_pipeline.stages.training_set:training_set"),
+        feasibility=_late("lob_pipeline.stages.feasibility:feasibility_report"),
+        walk_forward=_late("lob_pipeline.stages.walk_forward:walk_forward"),
+        verdict=_late("lob_pipeline.stages.verdict:verdict"),
+        train=_late("lob_pipeline.stages.train:train"),
+        register_model=_late("lob_pipeline.stages.register:register_model"),
+        predictions=_late("lob_pipeline.stages.predict:predictions_of_day"),
+        shadow_report=_late("lob_pipeline.stages.shadow:shadow_report"),
     )
 
 
@@ -82,7 +105,7 @@ def open_instance(home: Home) -> dg.DagsterInstance:
 
 
 def prepare_instance(home: Home) -> Path:
-    """Make the instance's folder with the committed ``dagster.yaml`` and the pool of the kernels; return it."""
+    """Make the instance's folder with the committed ``dagster.yaml`` and the pools' slots; return it."""
     folder = instance_home(home)
     committed = (find_project() / "dagster.yaml").read_bytes()
     target = folder / "dagster.yaml"
@@ -91,5 +114,6 @@ def prepare_instance(home: Home) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             target.write_bytes(committed)
         with dg.DagsterInstance.from_config(str(folder)) as instance:
-            instance.event_log_storage.set_concurrency_slots(KERNELS, os.cpu_count() or 1)
+            for pool, slots in {KERNELS: os.cpu_count() or 1, TRAIN: 1, REGISTRY: 1, DBT: 1}.items():
+                instance.event_log_storage.set_concurrency_slots(pool, slots)
     return folder

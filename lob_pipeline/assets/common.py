@@ -48,3 +48,17 @@ def table_checks(table: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDef
         yield from ()
 
     return gates
+
+
+def result_spec(
+    name: str, group: str, part: dg.PartitionsDefinition, deps: Sequence[str], description: str, kinds: set[str]
+) -> dg.AssetSpec:
+    """Return the spec of an asset whose stage writes documents, not a table. Its day is the as-of day."""
+    return dg.AssetSpec(
+        name,
+        group_name=group,
+        description=description,
+        partitions_def=part,
+        deps=list(deps),
+        kinds=kinds,
+    )

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from lob_pipeline.lake.home import Home
-from lob_pipeline.resources import Lake
+from lob_pipeline.resources import DBT, Lake
 from lob_pipeline.stages.marts import PROJECT, Marts, dbt_executable
 
 
@@ -26,7 +26,7 @@ def dbt_marts(home: Home) -> dg.AssetsDefinition:
     """Return the dbt models as assets. dbt's manifest is parsed once and kept until a file of the project changes."""
     marts = Marts(home)
 
-    @dbt_assets(manifest=marts.ensure_manifest(), dagster_dbt_translator=_Names(), name="dbt_build", pool="dbt")
+    @dbt_assets(manifest=marts.ensure_manifest(), dagster_dbt_translator=_Names(), name="dbt_build", pool=DBT)
     def dbt_marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake):  # type: ignore[no-untyped-def]
         marts = Marts(lake.home())
         with marts.lock():

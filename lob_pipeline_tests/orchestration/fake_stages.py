@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from lob_pipeline.lake.reader import content_or_absent, open_partition
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.expectations import DriftReport
 from lob_pipeline.quality.schemas import check_schema
-from lob_pipeline.resources import Stages
+from lob_pipeline.resources import Stages, default_stages
 from lob_pipeline.stages.days import event_inputs
 from lob_pipeline.stages.ingest_merge import BookFacts
 from lob_pipeline.stages.ingest_sources import Source as RawSource
@@ -48,7 +48,8 @@ class Fake:
 
     def stages(self) -> Stages:
         """Return the functions for ``build_defs`` and ``run_stale``."""
-        return Stages(
+        return replace(
+            default_stages(),
             build_events=self._builder(RAW),
             build_books=self._builder(BOOKS),
             build_profile=self._builder(PROFILE),

@@ -11,11 +11,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from lob_pipeline.alerts import WEBHOOK, send_alert
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.lake.home import Home
 from lob_pipeline.resources import Lake
 from lob_pipeline.schedules import nightly_data
-from lob_pipeline.sensors import WEBHOOK, send_alert
 from lob_pipeline_tests.orchestration.fake_stages import register_days
 
 ALERT = {"run_id": "r1", "steps": ["book_snapshots: bad day"]}

@@ -1,0 +1,125 @@
+"""Showing what a stage without a table found: its document becomes metadata and check evaluations of one partition.
+
+Training, evaluation, release and shadow write documents (JSON beside their artefacts), not tables. What such a stage
+says of itself is in the document; nothing is judged here. A verdict is a result whatever it says; a stage that raises
+is a failed step with one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from lob_pipeline.checks import evaluations, plain
+from lob_pipeline.core.errors import LobError, RefusedError
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.outcome import CheckOutcome, judge
+from lob_pipeline.lake.home import Home
+from lob_pipeline.partitions import parse_key
+
+NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
+ENOUGH_DAYS = "enough_days"
+MLFLOW_TAG = "mlflow_run_id"
+
+# The checks that the UI knows of each: the verdict's gates, and what a registration judges.
+RESULT_CHECKS: dict[str, tuple[str, ...]] = {
+    "training_set": (ENOUGH_DAYS,),
+    "verdict": (
+        "folds_scored",
+        "trades_total",
+        "trades_per_fold",
+        "entry_learned",
+        "lower_bound",
+        "median_fold",
+        "negative_folds",
+        "bracket_agrees",
+    ),
+    "registered_model": ("parity", "calibration", "bundle"),
+}
+
+Stage = Callable[[Home, Market, str], Any]
+_PATHS = ("path", "folder", "report", "page", "bundle", "model")
+_LONG = 400
+
+
+def report(
+    context: dg.AssetExecutionContext, home: Home, stage: Stage, *, may_lack_data: bool = False
+) -> Iterator[dg.MaterializeResult]:
+    """Run ``stage`` on the one partition of this run and yield its document as metadata, its checks logged before.
+
+    ``may_lack_data``: a stage that refuses for want of data says so and yields nothing: what follows is skipped and
+    the run is green. Any other error raises ``dagster.Failure`` with the error's own sentence.
+    """
+    key = context.partition_key
+    (asset,) = context.selected_asset_keys
+    try:
+        document = document_of(stage(home, *parse_key(key)))
+    except LobError as error:
+        if may_lack_data and isinstance(error, RefusedError):
+            _say_too_little(context, asset, key, str(error))
+            return
+        raise dg.Failure(description=f"{key}: {error}", allow_retries=False) from None
+    outcomes = outcomes_in(document)
+    if may_lack_data:
+        days = len(document.get("days", ()))
+        outcomes.insert(0, judge(ENOUGH_DAYS, True, examined=days, judged=days, severity="warning"))
+    for event in evaluations(asset, key, outcomes):
+        context.log_event(event)
+    _name_each_other(context, document)
+    yield dg.MaterializeResult(asset_key=asset, metadata=metadata_in(document))
+
+
+def _say_too_little(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, why: str) -> None:
+    outcome = CheckOutcome(ENOUGH_DAYS, "not_judged", 0, 0, 1, "warning", f"{NOT_ENOUGH_DATA}: {why}")
+    for event in evaluations(asset, key, [outcome]):
+        context.log_event(event)
+    context.log_event(dg.AssetObservation(asset, partition=key, metadata={"result": NOT_ENOUGH_DATA, "reason": why}))
+    context.log.warning(f"{key}: {NOT_ENOUGH_DATA}: {why}; nothing after it runs")
+
+
+def document_of(result: Any) -> dict[str, Any]:
+    """Return the document of what a stage returned: an object with ``to_json``, or the document itself."""
+    found = result if isinstance(result, Mapping) else result.to_json()
+    return dict(plain(found))
+
+
+def metadata_in(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the UI's form of a document: numbers, words, links to files, the rest as JSON."""
+    return {name: _shown(name, value) for name, value in document.items() if value not in (None, "")}
+
+
+def outcomes_in(document: Mapping[str, Any]) -> list[CheckOutcome]:
+    """Return the checks of a document: its ``outcomes``, and its ``gates`` as warnings with value and bound."""
+    found = [CheckOutcome.from_json(dict(o)) for o in document.get("outcomes", ())]
+    return found + [_gate(dict(gate)) for gate in document.get("gates", ())]
+
+
+def _gate(gate: dict[str, Any]) -> CheckOutcome:
+    """A gate of the verdict: it says whether capital may follow, and never fails a run, so it warns."""
+    said = f"{gate.get('value')} against {gate.get('bound')}"
+    judged = gate.get("value") is not None
+    status = "not_judged" if not judged else ("passed" if gate.get("ok") else "refused")
+    return CheckOutcome(str(gate["name"]), status, 1, int(judged), 1, "warning", said, gate)  # type: ignore[arg-type]
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        if name in _PATHS and value.startswith("/"):
+            page = value.endswith(".html")
+            return dg.MetadataValue.url(Path(value).as_uri()) if page else dg.MetadataValue.path(value)
+        return dg.MetadataValue.text(value) if len(value) <= _LONG else dg.MetadataValue.md(value)
+    if name == "reasons" and isinstance(value, Iterable):
+        return dg.MetadataValue.md("\n".join(f"- {line}" for line in value))
+    return dg.MetadataValue.json(value)
+
+
+def _name_each_other(context: dg.AssetExecutionContext, document: Mapping[str, Any]) -> None:
+    """Write the MLflow run that a registration made into the tags of this Dagster run."""
+    run = document.get(MLFLOW_TAG)
+    if run:
+        context.instance.add_run_tags(context.run_id, {MLFLOW_TAG: str(run)})
