@@ -101,7 +101,10 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, help="UTC days")] = 3,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="minutes of market a day, ending at 24:00")] = 480,
     first_day: Annotated[str, typer.Option("--first-day", help="YYYY-MM-DD")] = "2026-01-05",
-    edge_bps: Annotated[float, typer.Option("--edge-bps", help="planted edge; only 0 is available so far")] = 0.0,
+    edge_bps: Annotated[
+        float, typer.Option("--edge-bps", help="planted edge: what an oracle earns a trade before fees; 0 plants none")
+    ] = 0.0,
+    horizon_s: Annotated[float, typer.Option("--horizon-s", help="seconds over which a signal's drift unfolds")] = 30.0,
     as_json: JsonOption = False,
 ) -> int:
     """A market with known truth, written in the exchange's archive format.
@@ -111,7 +114,9 @@ def simulate(
     from lob_pipeline.sim.config import SimConfig
     from lob_pipeline.stages.simulate import simulate as start
 
-    config = SimConfig(seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps)
+    config = SimConfig(
+        seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps, horizon_s=horizon_s
+    )
     with progress("simulate") as update:
         report = start(out, config, progress=update)
     emit(report.to_json(), as_json)

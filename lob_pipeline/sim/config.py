@@ -8,10 +8,13 @@ from typing import NamedTuple
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument, parse_market
 from lob_pipeline.core.markets import instrument
-from lob_pipeline.core.units import parse_date, shift_date
+from lob_pipeline.core.units import day_start_ns, parse_date, shift_date
 
 MINUTES_PER_DAY = 1440
+DAY_US = 86_400_000_000
 BOOK_DEPTHS = (200, 500)
+MAX_EDGE_BPS = 30.0
+HORIZONS_S = (15.0, 60.0)
 
 
 class FlowParams(NamedTuple):
@@ -69,6 +72,26 @@ class FlowParams(NamedTuple):
     burst_noise_heat: float = 3.0
 
 
+class SignalParams(NamedTuple):
+    """How a planted signal looks; every field is a float64. Its drift follows from the edge (``sim/planted.py``).
+
+    ``wait_s``: mean pause between two signals; ``lead_s``: shown, the price ordinary; ``move_s``: the value drifts
+    (``--horizon-s``); ``fade_s``: the orders are withdrawn; ``step_s``: how often the agent acts, a divisor of both.
+    Shown are ``orders`` orders of about ``order_lots`` lots, 1 to ``reach_ticks`` ticks behind the best.
+    """
+
+    wait_s: float = 70.0
+    lead_s: float = 20.0
+    move_s: float = 30.0
+    fade_s: float = 4.0
+    step_s: float = 0.2
+    orders: float = 25.0
+    entered_a_step: float = 2.0
+    order_lots: float = 700.0
+    order_log_sigma: float = 0.5
+    reach_ticks: float = 20.0
+
+
 @dataclass(frozen=True)
 class SimConfig:
     """One run of the simulator.
@@ -76,7 +99,8 @@ class SimConfig:
     ``minutes``: how long each UTC day is active; the session ends at midnight, where the archive's closing snapshot
     stands (480: 16:00 to 24:00). 1440 is the whole day, and then the days form one unbroken market; shorter sessions
     are independent of each other, so a day generated alone equals the same day of a longer run.
-    ``edge_bps``: planted predictable component; only 0, a market without one, can be made so far.
+    ``edge_bps``: the planted edge: what an oracle that knows every signal earns a trade before fees (``sim/planted.py``
+    has the definition); 0 is a market without signals. ``horizon_s``: how long a signal's drift takes.
     ``depth``: levels a side that the archive shows. ``message_ms``: time between book messages.
     ``opening_price_quote``: about where a session opens (each day draws within about 1 % of it).
     Raises ``BadInputError`` for values that cannot be simulated.
@@ -87,19 +111,24 @@ class SimConfig:
     first_day: str = "2026-01-05"
     minutes: int = 480
     edge_bps: float = 0.0
+    horizon_s: float = 30.0
     market: str = "sim.BTCUSDT"
     depth: int = 200
     message_ms: int = 100
     opening_price_quote: int = 60_000
     warm_up_s: int = 120
     flow: FlowParams = field(default_factory=FlowParams)
+    shape: SignalParams = field(default_factory=SignalParams)
 
     def __post_init__(self) -> None:
         parse_date(self.first_day)
-        if self.edge_bps != 0:
+        if not 0 <= self.edge_bps <= MAX_EDGE_BPS:
             raise BadInputError(
-                f"--edge-bps {self.edge_bps:g}: planting an edge is not available yet; use 0, a market without an edge"
+                f"--edge-bps {self.edge_bps:g}: expected 0 (a market without signals) to {MAX_EDGE_BPS:g}"
             )
+        low, high = HORIZONS_S
+        if not low <= self.horizon_s <= high:
+            raise BadInputError(f"--horizon-s {self.horizon_s:g}: expected {low:g} to {high:g}, the seconds of a drift")
         if not 0 <= self.seed < 2**63:
             raise BadInputError(f"--seed {self.seed}: expected a whole number from 0 to 2^63 - 1")
         if not 1 <= self.minutes <= MINUTES_PER_DAY:
@@ -112,7 +141,7 @@ class SimConfig:
             raise BadInputError(f"--depth {self.depth}: expected one of {BOOK_DEPTHS}, the archive's depths")
         if not 10 <= self.message_ms <= 1000 or 60_000 % self.message_ms:
             raise BadInputError(f"--message-ms {self.message_ms}: expected 10 to 1000 and a divisor of a minute")
-        if any(not value >= 0 for value in self.flow):
+        if any(not value >= 0 for value in (*self.flow, *self.shape)):
             raise BadInputError("the flow parameters must be numbers of at least 0")
         if parse_market(self.market).venue != "sim":
             raise BadInputError(
@@ -139,3 +168,13 @@ class SimConfig:
     def dates(self) -> list[str]:
         """Return the days to generate, ascending, as ``YYYY-MM-DD``."""
         return [shift_date(self.first_day, i) for i in range(self.days)]
+
+
+def day_start_us(date: str) -> int:
+    """Return the microsecond of 00:00:00 UTC of ``date``."""
+    return day_start_ns(date) // 1000
+
+
+def session_start_us(config: SimConfig, date: str) -> int:
+    """Return the microsecond at which the session of ``date`` opens; it ends at midnight."""
+    return day_start_us(date) + (MINUTES_PER_DAY - config.minutes) * 60_000_000

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lob_pipeline.core.units import day_start_ns, parse_date
-from lob_pipeline.sim.config import MINUTES_PER_DAY, SimConfig
+from lob_pipeline.core.units import parse_date
+from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.flow import VALUE, Agents, each_second
 from lob_pipeline.sim.makers import new_makers
+from lob_pipeline.sim.planted import day_signals
 from lob_pipeline.sim.publish import Messages, new_messages, new_view, publish
 from lob_pipeline.sim.rng import below, new_stream, normal
 from lob_pipeline.sim.session import (
@@ -19,6 +20,7 @@ from lob_pipeline.sim.session import (
     NOW_US,
     PUBLISH_US,
     SECOND_US,
+    SIGNAL_US,
     STEP_US,
     UPDATE_ID,
     Session,
@@ -27,12 +29,12 @@ from lob_pipeline.sim.session import (
     run,
     schedule,
 )
+from lob_pipeline.sim.signals import FAR_US, first_step_us, no_signals
 from lob_pipeline.sim.state import CAPACITY, Tape, new_engine, new_tape
 
 CHUNK_S = 600
 _ROWS_A_MESSAGE = 64  # room in a chunk; a chunk that needs more is handed out in parts
 _SECOND_US = 1_000_000
-_DAY_US = 86_400 * _SECOND_US
 _OPENING_LOG_SIGMA = 0.01
 _PRICE_STREAM = 1 << 40  # days are numbered far below: opening prices have streams of their own
 
@@ -46,16 +48,6 @@ class Chunk:
     until_us: int
 
 
-def day_start_us(date: str) -> int:
-    """Return the microsecond of 00:00:00 UTC of ``date``."""
-    return day_start_ns(date) // 1000
-
-
-def session_start_us(config: SimConfig, date: str) -> int:
-    """Return the microsecond at which the session of ``date`` opens; it ends at midnight."""
-    return day_start_us(date) + (MINUTES_PER_DAY - config.minutes) * 60 * _SECOND_US
-
-
 def opening_ticks(config: SimConfig, date: str) -> int:
     """Return the price at which an independent session of ``date`` opens, in ticks; it needs no other day."""
     stream = new_stream(config.seed, _PRICE_STREAM + parse_date(date).toordinal())
@@ -67,13 +59,16 @@ def new_session(config: SimConfig, date: str) -> Session:
     """Return a session about to open on ``date``: book filled and warmed up, nothing published yet."""
     agents = Agents(new_stream(config.seed, parse_date(date).toordinal()), np.zeros(8), new_makers())
     price = opening_ticks(config, date)
-    session = Session(new_engine(price), agents, new_view(config.depth), np.zeros(8, np.int64))
-    clock, tape, silent = session.clock, new_tape(2 * CAPACITY), new_messages(2, 8 * config.depth)
+    clock, view = np.zeros(8, np.int64), new_view(config.depth)
+    shape = config.shape._replace(move_s=config.horizon_s)
+    session = Session(new_engine(price), agents, view, clock, no_signals(), shape)
+    tape, silent = new_tape(2 * CAPACITY), new_messages(2, 8 * config.depth)
     start_us = session_start_us(config, date)
     clock[STEP_US] = config.message_ms * 1000
     clock[UPDATE_ID] = 1_000_000 + below(agents.rng, 20_000_000)
     clock[NOW_US] = start_us - config.warm_up_s * _SECOND_US
     clock[SECOND_US] = clock[NOW_US] + _SECOND_US
+    clock[SIGNAL_US] = FAR_US
     schedule(session, start_us - 1)
     agents.latent[VALUE] = price + 0.5
     each_second(agents, config.flow, int(clock[NOW_US]))
@@ -94,10 +89,12 @@ def run_day(config: SimConfig, date: str, session: Session) -> Iterator[Chunk]:
     First the opening snapshot, last the closing one: stamped just after the next midnight, equal to the book that the
     deltas lead to and, where the days are continuous, the very message that opens the next day.
     """
+    session = session._replace(signals=day_signals(config, date))
     clock = session.clock
+    clock[SIGNAL_US] = first_step_us(session.signals)
     per_chunk = CHUNK_S * 1000 // config.message_ms + 4
     out, tape = new_messages(per_chunk, _ROWS_A_MESSAGE * per_chunk + 8 * config.depth), new_tape(3 * CAPACITY)
-    midnight_us = day_start_us(date) + _DAY_US
+    midnight_us = day_start_us(date) + DAY_US
     end_us = midnight_us - 1000
     _snapshot(session, out)
     clock[UPDATE_ID] += 1

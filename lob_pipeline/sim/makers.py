@@ -46,7 +46,7 @@ def settle_inventory(makers: Makers, tape: Tape, first_trade: int) -> None:
     """Book the trades from ``first_trade`` on into the inventories of the makers they hit."""
     for i in range(first_trade, tape.n[0]):
         maker = tape.maker_group[i] - FIRST_GROUP
-        if maker >= 0:
+        if 0 <= maker < MAKERS:
             makers.inventory_lots[maker] -= tape.side[i] * tape.lots[i]
 
 

@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from lob_pipeline.core.jit import njit
 from lob_pipeline.sim.agents import act, deep_order, remote_order
-from lob_pipeline.sim.config import FlowParams
+from lob_pipeline.sim.config import FlowParams, SignalParams
 from lob_pipeline.sim.engine import LIMIT, level_count, recentre, submit
 from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
+from lob_pipeline.sim.signals import Signals, step
 from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, WINDOW, MatchingState, Tape
 
-NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US = 0, 1, 2, 3, 4  # places in Session.clock
+NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US, SIGNAL_US = 0, 1, 2, 3, 4, 5  # places in Session.clock
 _SECOND = 1_000_000
 _OPENING_ORDERS = 900
 _RESERVE = 2  # levels kept, as a multiple of those shown
@@ -30,6 +31,8 @@ class Session(NamedTuple):
     agents: Agents
     shown: View
     clock: npt.NDArray[np.int64]
+    signals: Signals
+    shape: SignalParams
 
 
 @njit(cache=True)
@@ -76,7 +79,7 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         total = rates(engine, agents, params, intensity)
         wait = exponential(agents.rng) / total
         event_us = clock[NOW_US] + 1 + np.int64(wait * 1e6)
-        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US])
+        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], clock[SIGNAL_US])
         next_us = min(event_us, due_us)
         decay(agents, params, (next_us - clock[NOW_US]) * 1e-6)
         clock[NOW_US] = next_us
@@ -100,6 +103,8 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
             if abs(middle - engine.scalars[ANCHOR]) > WINDOW // 8:
                 recentre(engine, middle)
             clock[SECOND_US] += _SECOND
+        elif next_us == clock[SIGNAL_US]:
+            clock[SIGNAL_US] = step(engine, tape, agents, session.signals, session.shape, next_us)
         else:
             publish_now(session, out, next_us // 1000)
             schedule(session, next_us)

@@ -15,8 +15,10 @@ import numpy as np
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.archive import GzipFile, ZipMember, write_whole
-from lob_pipeline.sim.config import SimConfig
-from lob_pipeline.sim.day import new_session, run_day, session_start_us
+from lob_pipeline.sim.config import SimConfig, session_start_us
+from lob_pipeline.sim.day import new_session, run_day
+from lob_pipeline.sim.oracle import OracleTape, Orders, together, told
+from lob_pipeline.sim.planted import day_signals, signals_to_json
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.stats import MarketSeries, describe
 from lob_pipeline.sim.wire import TRADES_HEADER, Wire, new_trade_state
@@ -35,6 +37,8 @@ class SimulatedDay:
     trades: str
     sha256: dict[str, str]
     statistics: dict[str, Any]
+    signals: list[dict[str, Any]]
+    oracle: dict[str, Orders]
 
 
 @dataclass(frozen=True)
@@ -94,25 +98,30 @@ def _write_day(
     member = f"{date}_{symbol}_ob{config.depth}.data"
     book, trades = out / f"{member}.zip", out / f"{symbol}{date}.csv.gz"
     wire, ids = Wire.of(config.instrument, config.depth), new_trade_state(config.seed, parse_date(date).toordinal())
-    series = MarketSeries()
+    series, tape, signals = MarketSeries(), OracleTape(), day_signals(config, date)
     start_us, length_us = session_start_us(config, date), config.minutes * 60_000_000
     with ZipMember(book, member) as book_file, GzipFile(trades) as trades_file:
         trades_file.write(TRADES_HEADER)
         for chunk in run_day(config, date, session):
             series.add(chunk.messages, chunk.trades)
+            if len(signals.start_us):
+                tape.add(chunk.messages, chunk.trades)
             book_file.write(wire.book_bytes(chunk.messages))
             trades_file.write(wire.trade_bytes(chunk.trades, ids))
             progress(min(1.0, (chunk.until_us - start_us) / length_us))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (book, trades)}
-    return SimulatedDay(date, book.name, trades.name, hashes, describe(series))
+    oracle = tape.judge(config, signals)
+    planted = signals_to_json(signals, config)
+    return SimulatedDay(date, book.name, trades.name, hashes, describe(series), planted, oracle)
 
 
 def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None) -> SimReport:
     """Write the market of ``config`` into ``out_dir`` and return what was written.
 
     A day is ``DATE_SYMBOL_ob200.data.zip`` and ``SYMBOLDATE.csv.gz``; beside them stand ``instruments-info.json`` and
-    ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics). The same config gives the same bytes
-    under one version of numba and numpy. ``progress(fraction, text)`` is called every ten simulated minutes.
+    ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics, and with an edge every signal and what
+    the oracle earned). The same config gives the same bytes under one version of numba and numpy.
+    ``progress(fraction, text)`` is called every ten simulated minutes.
     Raises ``BadInputError`` when the folder cannot be made, ``LobError`` when it cannot be written to the end.
     """
     out = Path(out_dir)
@@ -136,9 +145,18 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
             "market": config.market,
             "seed": config.seed,
             "edge_bps": config.edge_bps,
-            "config": {**asdict(config), "flow": config.flow._asdict()},
+            "config": {**asdict(config), "flow": config.flow._asdict(), "shape": config.shape._asdict()},
             "versions": {"numba": numba.__version__, "numpy": np.__version__},
-            "days": {d.date: {"sha256": d.sha256, "statistics": d.statistics} for d in days},
+            "days": {
+                d.date: {
+                    "sha256": d.sha256,
+                    "statistics": d.statistics,
+                    "signals": d.signals,
+                    "oracle": told(d.oracle),
+                }
+                for d in days
+            },
+            "oracle": told(together(d.oracle for d in days)),
         }
         write_whole(out / INSTRUMENTS_FILE, _json_bytes(_instruments_info(config)))
         write_whole(out / TRUTH_FILE, _json_bytes(truth))

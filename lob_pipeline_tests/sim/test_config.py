@@ -16,9 +16,11 @@ from lob_pipeline.stages.simulate import simulate
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"edge_bps": 5.0}, "not available yet"),
-        ({"edge_bps": -0.1}, "not available yet"),
-        ({"edge_bps": float("nan")}, "not available yet"),
+        ({"edge_bps": 30.5}, "--edge-bps"),
+        ({"edge_bps": -0.1}, "--edge-bps"),
+        ({"edge_bps": float("nan")}, "--edge-bps"),
+        ({"horizon_s": 14.0}, "--horizon-s"),
+        ({"horizon_s": float("nan")}, "--horizon-s"),
         ({"seed": -1}, "--seed"),
         ({"minutes": 0}, "--minutes"),
         ({"minutes": 1441}, "--minutes"),

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from lob_pipeline.core.units import day_start_ns
-from lob_pipeline.sim.config import FlowParams, SimConfig
-from lob_pipeline.sim.day import day_start_us, new_session, session_start_us
+from lob_pipeline.sim.config import FlowParams, SimConfig, day_start_us, session_start_us
+from lob_pipeline.sim.day import new_session
 from lob_pipeline.sim.publish import new_messages
 from lob_pipeline.sim.session import PUBLISH_US, run
 from lob_pipeline.sim.state import CAPACITY, new_tape

@@ -1,0 +1,61 @@
+"""How large a drift plants which edge.
+
+The planted edge E of a market is the mean, over filled trades, of what an oracle earns in bps before fees: it knows
+every signal's start and direction, nothing else, and at each start sends the simulated maker order of the labels on
+the signalled side (proportional queue model): join the best, wait up to 30 s, hold 30 s, leave passively. So spread
+and adverse selection are paid for, fees are not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lob_pipeline.core.units import parse_date
+from lob_pipeline.sim.config import DAY_US, HORIZONS_S, SimConfig, day_start_us, session_start_us
+from lob_pipeline.sim.signals import Signals, draw_signals, no_signals
+
+# by python -m lob_pipeline.sim.oracle --calibrate: mean oracle edge = slope * drift - cost, in bps
+_HORIZONS = np.array([15.0, 30.0, 60.0])
+_SLOPE = np.array([0.7, 0.6, 0.4])
+_COST_BPS = np.array([0.7, 0.7, 0.7])
+assert (_HORIZONS[0], _HORIZONS[-1]) == HORIZONS_S
+
+
+def drift_bps(edge_bps: float, horizon_s: float) -> float:
+    """Return how far the value must drift in a signal, in bps, for a planted edge of ``edge_bps``; 0 for 0."""
+    if edge_bps == 0:
+        return 0.0
+    slope, cost = np.interp(horizon_s, _HORIZONS, _SLOPE), np.interp(horizon_s, _HORIZONS, _COST_BPS)
+    return float((edge_bps + cost) / slope)
+
+
+def drawn_signals(config: SimConfig, date: str) -> Signals:
+    """Return the day's signals as drawn, also for a market without an edge: there they are times nothing happens at."""
+    start_us, end_us = session_start_us(config, date), day_start_us(date) + DAY_US
+    shape = config.shape._replace(move_s=config.horizon_s)
+    day = parse_date(date).toordinal()
+    return draw_signals(config.seed, day, start_us, end_us, drift_bps(config.edge_bps, config.horizon_s), shape)
+
+
+def day_signals(config: SimConfig, date: str) -> Signals:
+    """Return the signals that act in the market of ``date``: none without an edge."""
+    return drawn_signals(config, date) if config.edge_bps > 0 else no_signals()
+
+
+def signals_to_json(signals: Signals, config: SimConfig) -> list[dict[str, Any]]:
+    """Return each signal as plain JSON types: when it starts, when its move starts and ends, direction, drift."""
+    lead_ns, move_ns = round(config.shape.lead_s * 1e9), round(config.horizon_s * 1e9)
+    return [
+        {
+            "start_ns": start * 1000,
+            "move_ns": start * 1000 + lead_ns,
+            "end_ns": start * 1000 + lead_ns + move_ns,
+            "direction": direction,
+            "drift_bps": drift,
+        }
+        for start, direction, drift in zip(
+            signals.start_us.tolist(), signals.direction.tolist(), signals.drift_bps.tolist(), strict=True
+        )
+    ]
