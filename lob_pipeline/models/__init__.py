@@ -1,1 +1,1 @@
-"""The network, its losses and its company of baselines; ``stream`` is the step that serves it."""
+"""The network, its training, its streaming step, and the baselines it must beat."""

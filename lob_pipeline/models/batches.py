@@ -1,0 +1,84 @@
+"""The resident loader: features and targets stay in memory once, a batch of windows is one gather.
+
+No worker, no per-window object: a window is a number (its first row), and overlapping windows share their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lob_pipeline.datasets.windows import positions, windows
+from lob_pipeline.models.losses import Truth, take_rows
+
+Batch = tuple[Tensor, Truth, Tensor]  # x (batch, length, F), targets, counted bool (batch, length)
+
+
+@dataclass
+class Windows:
+    """Windows over resident rows; iterating yields batches, in an order drawn anew from (seed, epoch) when shuffled."""
+
+    features: Tensor  # float32 (n, F)
+    truth: Truth
+    row: Tensor  # int64 (k, length)
+    counted: Tensor  # bool (k, length)
+    batch_windows: int
+    shuffle: bool
+    seed: int
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-self.row.shape[0] // self.batch_windows)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield one epoch."""
+        order = torch.arange(self.row.shape[0])
+        if self.shuffle:
+            drawn = np.random.default_rng([self.seed, self.epoch]).permutation(self.row.shape[0])
+            order = torch.from_numpy(drawn)
+        for at in range(0, order.numel(), self.batch_windows):
+            picked = order[at : at + self.batch_windows]
+            row = self.row[picked]
+            yield self.gather(row), take_rows(self.truth, row), self.counted[picked]
+
+    def gather(self, row: Tensor) -> Tensor:
+        """Return the features (batch, length, F) of rows (batch, length)."""
+        return self.features.index_select(0, row.flatten()).view(*row.shape, -1)
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows count in an epoch."""
+        return int(self.counted.sum())
+
+
+def make_windows(
+    features: Tensor,
+    truth: Truth,
+    segment: npt.NDArray[np.int32],
+    target_rows: npt.NDArray[np.int64],
+    *,
+    length: int,
+    batch_windows: int,
+    max_rows: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+) -> Windows:
+    """Return windows that count each target row once; with ``max_rows`` whole windows are drawn at random by seed."""
+    target = np.zeros(segment.size, np.bool_)
+    target[target_rows] = True
+    starts = windows(segment, target, length)
+    found = positions(segment, target, starts, length)
+    row, counted = found.row, found.counted
+    if 0 < max_rows < int(counted.sum()):
+        order = np.random.default_rng(seed).permutation(len(starts))
+        enough = int(np.searchsorted(np.cumsum(counted[order].sum(axis=1)), max_rows, side="right"))
+        keep = np.sort(order[: max(1, enough)])
+        row, counted = row[keep], counted[keep]
+    both = (torch.from_numpy(np.ascontiguousarray(a)) for a in (row, counted))
+    return Windows(features, truth, *both, batch_windows=batch_windows, shuffle=shuffle, seed=seed)
