@@ -188,4 +188,36 @@ SEASONAL_PROFILE = Table(
     ),
 )
 
+PREDICTIONS = Table(
+    "predictions",
+    1,
+    clocked=True,
+    key=("ts_ns", "side"),
+    doc="what one bundle said of one instant and side; every feature row has its two rows",
+    columns=(
+        Column("prediction_id", "string", "<bundle, 12 hex>-<market>-<clock>-<ts_ns>-<b|s>"),
+        Column("bundle_sha256", "string", "SHA-256 of the bundle's MANIFEST.json"),
+        Column("input_sha256", "string", "SHA-256 over the digests of the rows that the forecast can depend on"),
+        Column("ts_ns", doc="grid instant", minimum=0),
+        Column("side", "int8", "+1 buy, -1 sell", minimum=-1, maximum=1),
+        Column("valid", "bool", "the feature row is valid and the model has seen a whole window of valid rows"),
+        Column("ts_recv_ns", doc="when the message that closed the row was received, 0 in batch", minimum=0),
+        Column("model_name", "string"),
+        Column("model_version", "string", "SemVer of the bundle"),
+        Column("alias", "string", "champion or challenger, empty for a bundle named by its folder"),
+        Column("p_entry", "float64", "null where not valid or the head is masked", True, 0.0, 1.0),
+        Column("p_up", "float64", nullable=True, minimum=0.0, maximum=1.0),
+        Column("p_flat", "float64", nullable=True, minimum=0.0, maximum=1.0),
+        Column("p_down", "float64", nullable=True, minimum=0.0, maximum=1.0),
+        Column("edge_bps", "float64", "given a fill", True),
+        Column("mfe_bps", "float64", "given a fill", True),
+        Column("mae_bps", "float64", "given a fill", True),
+        Column("p_adverse", "float64", "given a fill", True, 0.0, 1.0),
+        Column("p_fill", "float64", nullable=True, minimum=0.0, maximum=1.0),
+        Column("features_fingerprint", "string", "of the registry that the bundle was made for"),
+        Column("latency_us", "float64", "receipt of the closing message to the forecast; null in batch", True, 0.0),
+    ),
+)
+
 FIXED_TABLES = {t.name: t for t in (L2_EVENTS, TRADES, QUOTES, BOOK_SNAPSHOTS, SEASONAL_PROFILE)}
+"""The tables that a market's own days are made of; ``PREDICTIONS`` has a bundle and an origin in its key too."""

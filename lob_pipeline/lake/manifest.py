@@ -66,7 +66,8 @@ class Manifest:
     def is_of(self, key: PartitionKey) -> bool:
         """Whether this is the manifest of the partition ``key``, not that of a file copied or moved into its place."""
         mine = (self.table, self.market, self.date, self.clock)
-        return mine == (key.table, str(key.market), key.date, key.clock)
+        facts = {name: self.extra[name] for name in ("bundle", "origin") if name in self.extra}
+        return mine == (key.table, str(key.market), key.date, key.clock) and facts == key.facts
 
     def fresh(self, code_fingerprint: str, inputs: dict[str, str]) -> bool:
         """Whether code and every input are still those the partition was built from.

@@ -37,6 +37,7 @@ _COMMAND = {
     "seasonal_profile": "lob profile {market} {date}",
     "features": "lob features {market} {date}",
     "labels": "lob labels {market} {date}",
+    "predictions": "lob predict {market} {date} --bundle DIR",
 }
 
 

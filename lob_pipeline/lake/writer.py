@@ -194,7 +194,7 @@ class PartitionWriter:
             inputs=dict(inputs),
             outcomes=tuple(outcomes),
             certificate=certificate,
-            extra=dict(extra or {}),
+            extra={**(extra or {}), **self.key.facts},
         )
         with storing(self._staged):
             self._writer.add_key_value_metadata({FOOTER_KEY: manifest.to_json()})

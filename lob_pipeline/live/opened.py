@@ -1,0 +1,75 @@
+"""A bundle's folder opened for forecasting: who it is, its streaming step, the profile and the grid it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lob_pipeline.core.clock import parse_clock
+from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.instrument import Instrument, Market, parse_market
+from lob_pipeline.core.markets import instrument
+from lob_pipeline.features.profile import Profile, neutral_profile
+from lob_pipeline.live.forecast import Forecaster, Identity
+from lob_pipeline.models.config import ModelConfig, receptive_field
+from lob_pipeline.registry.bundle import Bundle, load_bundle, stream_model
+
+
+@dataclass(frozen=True)
+class OpenBundle:
+    """A checked bundle and what a forecaster takes from it."""
+
+    bundle: Bundle
+    identity: Identity
+
+    def forecaster(self) -> Forecaster:
+        """Return a forecaster that has seen no row."""
+        return Forecaster(self.identity, stream_model(self.bundle))
+
+    @property
+    def instrument(self) -> Instrument:
+        """Return the market's instrument with the tick and lot that the bundle's features were computed with."""
+        said = self.bundle.info["instrument"]
+        tick, lot = said.get("tick"), said.get("lot")
+        return instrument(self.identity.market, str(tick) if tick else None, str(lot) if lot else None)
+
+    @property
+    def profile(self) -> tuple[Profile, str]:
+        """Return the profile that the bundle carries and its version; the neutral one and ``none`` without."""
+        arrays = self.bundle.group("profile")
+        if not arrays:
+            return neutral_profile(), "none"
+        missing = [name for name in Profile._fields if name not in arrays]
+        if missing:
+            raise RefusedError(f"bundle {self.identity.bundle} carries a profile without {missing[0]}: register it again")
+        return Profile(*(arrays[name] for name in Profile._fields)), str(self.bundle.info["profile"]["version"])
+
+
+def open_bundle(folder: Path, market: Market | None = None, alias: str = "", sha256: str | None = None) -> OpenBundle:
+    """Open and check the bundle in ``folder``.
+
+    ``market``: what it is to forecast; ``alias``: under which it was asked for; ``sha256``: what the ledger says it is.
+    Raises ``BadInputError`` for no folder, ``RefusedError`` for changed files, other features, another market.
+    """
+    bundle = load_bundle(folder, sha256)
+    if market is not None and bundle.market != str(market):
+        raise RefusedError(
+            f"bundle {bundle.sha12} was trained on {bundle.market}, not on {market}: give a bundle of that market"
+        )
+    config = ModelConfig.from_json(bundle.model_config)
+    clock = parse_clock(bundle.clock_id)
+    identity = Identity(
+        market=parse_market(bundle.market),
+        clock_id=clock.id,
+        step_ns=clock.step_ns,
+        bundle_sha256=bundle.sha256,
+        model_name=bundle.name,
+        model_version=bundle.semver,
+        alias=alias,
+        features_fingerprint=bundle.features_fingerprint,
+        inputs=bundle.features,
+        window=config.window,
+        receptive_field=receptive_field(config),
+    )
+    identity.columns()
+    return OpenBundle(bundle, identity)

@@ -1,0 +1,181 @@
+"""Stage ``predictions`` (batch): a day's features through a bundle's streaming step, as the live process does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lob_pipeline.core.clock import parse_clock
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.tables import PREDICTIONS
+from lob_pipeline.core.units import shift_date
+from lob_pipeline.features.batch import Bools, Float32s
+from lob_pipeline.features.registry import BUILT, FEATURES_TABLE, registry_fingerprint
+from lob_pipeline.features.state import Int64s
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.manifest import ABSENT
+from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import Partition, content_or_absent, open_partition
+from lob_pipeline.lake.writer import PartitionWriter
+from lob_pipeline.live.code import prediction_code
+from lob_pipeline.live.gates import PredictionGates
+from lob_pipeline.live.opened import OpenBundle, open_bundle
+from lob_pipeline.live.rows import prediction_rows
+from lob_pipeline.registry.releases import ALIASES, read_releases, releases_ledger
+from lob_pipeline.stages.result import StageResult, stage_result
+
+CHUNK_ROWS = 1 << 15
+NAMES = tuple(feature.name for feature in BUILT)
+
+
+class FeatureRows(NamedTuple):
+    """Rows of ``features``: ts_ns int64 (n,), features float32 (n, N_BUILT), valid bool (n,)."""
+
+    ts_ns: Int64s
+    features: Float32s
+    valid: Bools
+
+
+class Context(NamedTuple):
+    """Rows before a day, oldest first, and the content of the partitions that were looked at."""
+
+    rows: FeatureRows
+    inputs: dict[str, str]
+
+
+class PredictReport(NamedTuple):
+    """What ``predictions_of_day`` built: one partition a role."""
+
+    results: dict[str, StageResult]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {role: result.to_json() for role, result in self.results.items()}
+
+
+def build_predictions(
+    home: Home, market: Market, date: str, bundle_folder: Path, clock: str | None = None, alias: str = ""
+) -> StageResult:
+    """Forecast every row of a day's features with the bundle in a folder and publish them (origin ``batch``).
+
+    The streaming step starts from the last ``receptive_field`` rows before the day where those days' features are
+    usable and each ends one step before the next begins; else cold. Gates: ``schema``, ``probabilities``,
+    ``ready_rule``, ``valid_predictions``. Raises ``RefusedError`` for a bundle of another market, clock or features,
+    for features that are absent, refused or of another registry; ``BadInputError`` for no bundle.
+    """
+    opened = open_bundle(bundle_folder, market, alias)
+    identity = opened.identity
+    require_clock(opened, clock)
+    key = PartitionKey("predictions", market, date, identity.clock_id, identity.bundle, "batch")
+    features_key = PartitionKey("features", market, date, identity.clock_id)
+    gates = PredictionGates(identity)
+    with open_features(home, features_key) as features, PartitionWriter(home, key, PREDICTIONS) as writer:
+        forecaster = opened.forecaster()
+        context: Context | None = None
+        for rows in feature_chunks(features):
+            if context is None:
+                context = rows_before(home, features_key, int(rows.ts_ns[0]), identity.receptive_field)
+                forecaster.run(*context.rows)
+            forecasts = forecaster.run(*rows)
+            columns, strings = prediction_rows(identity, forecasts)
+            gates.add(forecasts, columns, strings)
+            writer.write(columns, strings)
+        manifest = writer.commit(
+            code_fingerprint=prediction_code(),
+            inputs={
+                f"features/{date}": features.manifest.content_sha256,
+                **(context.inputs if context else {}),
+                "bundle": identity.bundle_sha256,
+            },
+            outcomes=gates.outcomes(),
+            extra={
+                "bundle_sha256": identity.bundle_sha256,
+                "model_name": identity.model_name,
+                "model_version": identity.model_version,
+                "alias": alias,
+                "features_fingerprint": identity.features_fingerprint,
+                "profile_version": features.manifest.extra.get("profile_version"),
+                "rows_before_the_day": len(context.rows.ts_ns) if context else 0,
+            },
+        )
+        return stage_result(key, manifest, writer.path)
+
+
+def predictions_of_day(home: Home, market: Market, date: str) -> PredictReport:
+    """Forecast a day with the champion and the challenger that the release ledger names.
+
+    Raises ``RefusedError`` when nothing is registered for the market, and as ``build_predictions`` does.
+    """
+    releases = read_releases(home)
+    found = {role: releases.current(role, str(market)) for role in ALIASES}
+    if not any(found.values()):
+        raise RefusedError(
+            f"no model of {market} is registered in {releases_ledger(home)}: train one and register it first"
+        )
+    return PredictReport(
+        {role: build_predictions(home, market, date, r.path, alias=role) for role, r in found.items() if r is not None}
+    )
+
+
+def require_clock(opened: OpenBundle, clock: str | None) -> None:
+    """Raise ``RefusedError`` when the bundle forecasts on another clock than ``clock`` (None: any)."""
+    if clock is not None and parse_clock(clock).id != opened.identity.clock_id:
+        raise RefusedError(
+            f"bundle {opened.identity.bundle} was trained on clock {opened.identity.clock_id}, not on {clock}: "
+            "give a bundle of that clock"
+        )
+
+
+def open_features(home: Home, key: PartitionKey) -> Partition:
+    """Open a usable features partition of this code's registry. Raises ``RefusedError`` for any other."""
+    features = open_partition(home, key, FEATURES_TABLE)
+    if features.manifest.extra.get("registry_sha256") != registry_fingerprint():
+        features.close()
+        raise RefusedError(f"{key} was computed with other formulas than this code's: run `lob features` again")
+    return features
+
+
+def feature_chunks(features: Partition, rows: int = CHUNK_ROWS) -> Iterator[FeatureRows]:
+    """Yield a partition's rows in order."""
+    for columns in features.chunks(rows):
+        if len(columns["ts_ns"]):
+            yield _rows(columns)
+
+
+def rows_before(home: Home, key: PartitionKey, first_ns: int, count: int) -> Context:
+    """Return up to ``count`` rows that end one step before ``first_ns``, from the days before the day of ``key``."""
+    step_ns = parse_clock(key.clock or "").step_ns
+    parts: list[FeatureRows] = []
+    inputs: dict[str, str] = {}
+    date, missing = key.date, count
+    while missing > 0:
+        date = shift_date(date, -1)
+        before = PartitionKey(key.table, key.market, date, key.clock)
+        content = inputs[f"{key.table}/{date}"] = content_or_absent(home, before)
+        if content == ABSENT:
+            break
+        with open_partition(home, before, FEATURES_TABLE) as partition:
+            same = partition.manifest.extra.get("registry_sha256") == registry_fingerprint()
+            rows = _rows(partition.tail(missing)) if same else _nothing()
+        if len(rows.ts_ns) == 0 or int(rows.ts_ns[-1]) != first_ns - step_ns:
+            break
+        parts.insert(0, rows)
+        first_ns, missing = int(rows.ts_ns[0]), missing - len(rows.ts_ns)
+    joined = FeatureRows(*(np.concatenate(column) for column in zip(_nothing(), *parts, strict=True)))
+    return Context(joined, inputs)
+
+
+def _rows(columns: Columns) -> FeatureRows:
+    features = np.empty((len(columns["ts_ns"]), len(NAMES)), np.float32)
+    for i, name in enumerate(NAMES):
+        features[:, i] = columns[name]
+    return FeatureRows(columns["ts_ns"].astype(np.int64), features, columns["valid"].astype(np.bool_))
+
+
+def _nothing() -> FeatureRows:
+    return FeatureRows(np.zeros(0, np.int64), np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.bool_))
