@@ -20,6 +20,7 @@ from lob_pipeline.labels.outcomes import (
     EDGE,
     EDGE_CROSS,
     EDGE_MID,
+    EXIT_MAKER,
     MAE,
     MARKOUTS,
     MFE,
@@ -49,6 +50,7 @@ _TAKER = slice(_FLOAT_ROW[f"taker_edge_{next(iter(TAKER_NS))}_bps"], None)
 def _where(model: int) -> Int64s:
     """Return the float column of each outcome of a model, -1 where the table holds none."""
     names = {EDGE: "edge_bps", EDGE_MID: "edge_mid_bps", EDGE_CROSS: "edge_cross_bps", MFE: "mfe_bps", MAE: "mae_bps"}
+    names[EXIT_MAKER] = "exit_maker_ratio"
     names |= {MARKOUTS + h: f"markout_{name}_bps" for h, name in enumerate(MARKOUT_NS)}
     found = [_FLOAT_ROW.get(names[i] + MODEL_SUFFIX[model], -1) for i in range(len(names))]
     return np.array([*found, -1], np.int64)  # H itself is no column

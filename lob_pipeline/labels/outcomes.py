@@ -38,7 +38,8 @@ EDGE_MID = 1
 EDGE_CROSS = 2
 MFE = 3
 MAE = 4
-MARKOUTS = 5  # then one row a horizon; the last horizon is H
+EXIT_MAKER = 5
+MARKOUTS = 6  # then one row a horizon; the last horizon is H
 NO_PRICE = -1
 NEVER = np.int64(1 << 62)
 
@@ -168,6 +169,7 @@ def order_outcomes(
             total = got * fates.events[e, EXIT_PRICE] + (fates.events[e, CROSS_SUM] if rest > 0 else 0)
             fee = maker + (got * maker + rest * taker) * share
             out[where[EDGE], at] = scale * share * (total - q * price) - fee
+            out[where[EXIT_MAKER], at] = got * share
         if where[EDGE_MID] < 0:
             continue
         if facts.m2[e, n_h - 1] >= 0:

@@ -145,8 +145,17 @@ _MARKOUTS = tuple(
 _EDGE = Label(
     "edge_bps", "float64", "bps", "passive exit after H at the best, crossing what is left, net of fees", "edge"
 )
+_EXIT_MAKER = Label(
+    "exit_maker_ratio",
+    "float64",
+    "ratio",
+    "share of q that left by the resting exit order; edge at a maker fee f: edge_bps + (fee_maker - f)·(1 + it)",
+    minimum=0,
+    maximum=1,
+)
 _EDGES = (
     _EDGE,
+    _EXIT_MAKER,
     Label("edge_mid_bps", "float64", "bps", "markout_H - 2·fee_maker: upper bound nobody can trade"),
     Label("edge_cross_bps", "float64", "bps", "1e4·s·(VWAP of leaving at t_fill + H + latency - P)/P - both fees"),
     Label("mfe_bps", "float64", "bps", "max over states in (t_fill, t_fill + H] of 1e4·s·(x - P)/P", "mfe"),
@@ -164,7 +173,7 @@ def _for_model(label: Label, model: int) -> Label:
     return Label(**{**asdict(label), "suffix": MODEL_SUFFIX[model]})
 
 
-_BRACKET = (_FILL[0], _FILL[2], _FILL[3], _MARKOUTS[2], _EDGE, _ADVERSE, _ENTRY)
+_BRACKET = (_FILL[0], _FILL[2], _FILL[3], _MARKOUTS[2], _EDGE, _EXIT_MAKER, _ADVERSE, _ENTRY)
 LABELS: tuple[Label, ...] = (
     *_KEY,
     *_FILL,
@@ -183,7 +192,7 @@ ALWAYS = tuple(label.name for label in LABELS if not label.nullable)
 
 LABELS_TABLE = Table(
     "labels",
-    1,
+    2,
     clocked=True,
     key=("ts_ns", "side"),
     columns=tuple(label.column for label in LABELS),

@@ -28,7 +28,7 @@ from lob_pipeline.labels.spec import (
 Mask = npt.NDArray[np.bool_]
 
 _NEVER = np.int64(1 << 62)
-_OF_FILL = ("markout", "edge", "mfe", "mae", "adverse")  # null unless filled
+_OF_FILL = ("markout", "edge", "exit", "mfe", "mae", "adverse")  # null unless filled
 
 
 def _null(values: npt.NDArray[Any]) -> Mask:

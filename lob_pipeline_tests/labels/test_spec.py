@@ -11,12 +11,12 @@ from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.labels.spec import LABELS, LABELS_TABLE, LabelConfig, fees_of, labels_json
 
-_BRACKET = ("filled", "fill_delay_ns", "fill_kind", "markout_5s_bps", "edge_bps", "adverse", "entry")
+_BRACKET = ("filled", "fill_delay_ns", "fill_kind", "markout_5s_bps", "edge_bps", "exit_maker_ratio", "adverse", "entry")
 CONTRACT = (
     *("ts_ns", "side", "valid", "t_decide_ns", "t_arrive_ns", "t_end_ns", "mid_return_bps", "direction"),
     *("filled", "filled_lots", "fill_delay_ns", "fill_kind"),
     *(f"markout_{h}_bps" for h in ("100ms", "1s", "5s", "30s", "60s")),
-    *("edge_bps", "edge_mid_bps", "edge_cross_bps", "mfe_bps", "mae_bps", "adverse", "entry"),
+    *("edge_bps", "exit_maker_ratio", "edge_mid_bps", "edge_cross_bps", "mfe_bps", "mae_bps", "adverse", "entry"),
     *(f"taker_edge_{h}_bps" for h in ("1s", "5s", "30s", "60s")),
     *(f"{n}_pess" for n in _BRACKET),
     *(f"{n}_opt" for n in _BRACKET),

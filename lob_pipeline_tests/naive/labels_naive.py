@@ -206,26 +206,26 @@ class Market:
                 return 3, time_ns, self.s.q
         return 0, -1, self.s.q - R
 
-    def exit_edge(self, side: int, price: int, t_fill: int, model: str) -> float | None:
-        """edge_bps: the passive exit."""
+    def exit_edge(self, side: int, price: int, t_fill: int, model: str) -> tuple[float | None, float | None]:
+        """edge_bps, the passive exit, and the share of q that left by the resting order."""
         s = self.s
         seen = self.at(t_fill + s.horizon_ns)
         arrive = t_fill + s.horizon_ns + s.latency_ns
         exit_price = self.best[seen][-side] if seen >= 0 else None
         if exit_price is None:
-            return None
+            return None, None
         kind, _, got = self.order(-side, exit_price, arrive, model)
         rest = s.q - got
         cross = None
         if rest:
             cross = self.walk(arrive if kind == 4 else arrive + s.life_ns, side, rest)
             if cross is None:
-                return None
+                return None, None
         gain = 0.0
         for lots, x, fee in ((got, exit_price, s.maker_bps), (rest, cross, s.taker_bps)):
             if lots:
                 gain += lots / s.q * (1e4 * side * (x - price) / price - s.maker_bps - fee)
-        return gain
+        return gain, got / s.q
 
     def outcomes(self, side: int, price: int, t_fill: int, t_end: int, model: str) -> dict[str, Any]:
         """Everything that is null unless filled."""
@@ -243,7 +243,7 @@ class Market:
         cross = self.walk(t_fill + s.horizon_ns + s.latency_ns, side, s.q)
         fees = s.maker_bps + s.taker_bps
         out["edge_cross_bps"] = None if cross is None else 1e4 * side * (cross - price) / price - fees
-        out["edge_bps"] = self.exit_edge(side, price, t_fill, model)
+        out["edge_bps"], out["exit_maker_ratio"] = self.exit_edge(side, price, t_fill, model)
         first, after = self.at(t_fill) + 1, self.at(t_fill + s.horizon_ns) + 1
         if first == after and first < len(self.times) and self.times[first] <= t_end:
             after = first + 1
