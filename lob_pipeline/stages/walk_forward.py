@@ -1,0 +1,183 @@
+"""Stage ``walk_forward``: every contender fitted in every fold, judged on the next block; report and verdict.
+
+The gates' hash goes into a chained ledger before the first fit; folds run in processes of their own and are kept, so an
+interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from lob_pipeline.core.errors import LobError, RefusedError
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.evaluation.gates import Gates, load_gates
+from lob_pipeline.evaluation.trials import scoring_sha256
+from lob_pipeline.lake import chain
+from lob_pipeline.lake.fingerprint import PACKAGE, normalised
+from lob_pipeline.lake.home import Home
+from lob_pipeline.stages.documents import evaluation_folder, read_json, write_bytes, write_json
+from lob_pipeline.stages.recipe import Recipe, default_recipe, digest
+from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, training_set
+from lob_pipeline.stages.walk_fold import FoldJob, run_fold
+from lob_pipeline.stages.walk_summary import summarise
+
+Say = Callable[[str], None]
+_CODE = ("datasets/*.py", "models/*.py", "stages/walk_f*.py", "stages/recipe.py", "stages/training_set*.py")
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """A finished walk-forward: its document (shape: ``evaluation.walk``), where it lies, and whether it was fresh."""
+
+    document: dict[str, Any]
+    path: Path
+    report: Path
+    fresh: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document with the places of its files."""
+        return {**self.document, "path": str(self.path), "report": str(self.report), "fresh": self.fresh}
+
+
+def walk_forward(
+    home: Home,
+    market: Market,
+    as_of: str,
+    clock: str | None = None,
+    *,
+    recipe: Recipe | None = None,
+    window_days: int = WINDOW_DAYS,
+    workers: int | None = None,
+    say: Say | None = None,
+) -> WalkForward:
+    """Judge a recipe and its company over the folds of the training set that ends at ``as_of``.
+
+    Writes ``HOME/evaluation/<market>/<clock>/<as_of>/{walk_forward.json,report.html}``; a placebo beside them under
+    ``placebo-<seed>/``. Nothing is redone where recipe, data, code and gates are those of the standing document.
+    Raises ``RefusedError`` where no day is usable or the days give no fold, saying what is missing.
+    """
+    say = say or (lambda _: None)
+    recipe, gates = recipe or default_recipe(market), load_gates()
+    chosen = training_set(home, market, as_of, clock, window_days=window_days)
+    folder = evaluation_folder(home, market, chosen.clock, as_of)
+    if recipe.placebo_seed >= 0:
+        folder = folder / f"placebo-{recipe.placebo_seed}"
+    run_sha = digest([recipe.sha256(), chosen.data_sha256, code_sha256(), gates.sha256, window_days])
+    path, report = folder / "walk_forward.json", folder / "report.html"
+    standing = read_json(path)
+    if standing is not None and standing.get("run_sha256") == run_sha and report.exists():
+        return WalkForward(standing, path, report, fresh=True)
+    if not chosen.folds:
+        raise RefusedError(_no_fold(chosen))
+    started = time.monotonic()
+    _announce(home, market, chosen, recipe, gates, run_sha)
+    jobs = _jobs(home, chosen, recipe, gates, folder / "folds" / run_sha[:12], window_days)
+    documents = _run(jobs, workers, say)
+    document = summarise(home, chosen, recipe, gates, documents, jobs)
+    document.update(run_sha256=run_sha, seconds=round(time.monotonic() - started, 1))
+    from lob_pipeline.evaluation.walk_page import render
+
+    write_bytes(report, render(document).encode())
+    write_json(path, document)
+    return WalkForward(document, path, report, fresh=False)
+
+
+def code_sha256() -> str:
+    """Return the SHA-256 of what decides the result beside recipe, data and gates: fitting and scoring, comments aside."""
+    total = hashlib.sha256(scoring_sha256().encode())
+    for source in sorted({p for glob in _CODE for p in PACKAGE.glob(glob)}):
+        total.update(normalised(source.read_text("utf-8")).encode())
+    return total.hexdigest()
+
+
+def evaluations_ledger(home: Home) -> Path:
+    """Return the chained ledger of walk-forwards that were started, each with the hash of its gates."""
+    return home.ledgers / "evaluations.jsonl"
+
+
+def _announce(home: Home, market: Market, chosen: TrainingSet, recipe: Recipe, gates: Gates, run_sha: str) -> None:
+    """Record, before anything is fitted, by which gates the result will be judged."""
+    record = {
+        "event": "started",
+        "market": str(market),
+        "clock": chosen.clock,
+        "as_of": chosen.as_of,
+        "run_sha256": run_sha,
+        "recipe_sha256": recipe.sha256(),
+        "data_sha256": chosen.data_sha256,
+        "gates_sha256": gates.sha256,
+    }
+    chain.append(
+        evaluations_ledger(home), record, unless=lambda seen: any(r.get("run_sha256") == run_sha for r in seen)
+    )
+
+
+def _jobs(
+    home: Home, chosen: TrainingSet, recipe: Recipe, gates: Gates, folder: Path, window_days: int
+) -> list[FoldJob]:
+    return [
+        FoldJob(
+            root=str(home.root),
+            given=home.given,
+            market=str(chosen.market),
+            clock=chosen.clock,
+            as_of=chosen.as_of,
+            window_days=window_days,
+            data_sha256=chosen.data_sha256,
+            number=int(fold["number"]),
+            folder=str(folder),
+            recipe=recipe.to_json(),
+            gates_sha256=gates.sha256,
+        )
+        for fold in chosen.folds
+    ]
+
+
+def _run(jobs: list[FoldJob], workers: int | None, say: Say) -> list[dict[str, Any]]:
+    """Return the folds' documents in order; as many processes as cores, the longest fold first."""
+    count = min(workers or os.cpu_count() or 1, len(jobs))
+    models = len(jobs[0].recipe["contenders"])
+    say(f"walk-forward     {len(jobs)} folds of {models} models, {count} at a time")
+    found: dict[int, dict[str, Any]] = {}
+    if count == 1:
+        for job in jobs:
+            found[job.number] = run_fold(job)
+            say(_fold_line(found[job.number], len(jobs)))
+        return [found[job.number] for job in jobs]
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(run_fold, job) for job in sorted(jobs, key=lambda j: -j.number)]
+        try:
+            for done in as_completed(running):
+                document = done.result()
+                found[document["fold"]] = document
+                say(_fold_line(document, len(jobs)))
+        except LobError:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [found[job.number] for job in jobs]
+
+
+def _fold_line(document: dict[str, Any], folds: int) -> str:
+    queue = document["models"]["moe"]["score"]["queues"]["pessimistic"]
+    mean = "–" if queue["mean_bps"] is None else f"{queue['mean_bps']:+.2f} bps"
+    return (
+        f"  fold {document['fold']} of {folds}: {document['train_rows']:,} training rows, "
+        f"{document['test_rows']:,} test rows; moe {mean} a trade, {queue['filled']} filled (pessimistic queue), "
+        f"{document['seconds']:.0f} s"
+    )
+
+
+def _no_fold(chosen: TrainingSet) -> str:
+    hours = chosen.block_ns / 3.6e12
+    return (
+        f"{chosen.market} has no fold in {chosen.dates[0]}..{chosen.dates[-1]}: a test block of {hours:g} h, half of it "
+        "scored, needs another one before it; ingest more days (`lob ingest`, `lob run`)"
+    )
