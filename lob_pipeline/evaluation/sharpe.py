@@ -44,22 +44,29 @@ def sharpe_per_trade(pnl_bps: Float) -> float | None:
     return float(pnl_bps.mean()) / deviation if deviation > 0.0 else None
 
 
-def probabilistic_sharpe(pnl_bps: Float, benchmark: float = 0.0) -> float | None:
-    """Return PSR(SR*), the probability that the true Sharpe ratio exceeds ``benchmark``.
+def psr_of_moments(ratio: float, benchmark: float, skewness: float, kurtosis: float, n: int) -> float | None:
+    """Return PSR(SR*), the probability that the true Sharpe ratio exceeds ``benchmark``; None where it is undefined.
 
     PSR = Φ[(SR − SR*)·√(n − 1) / √(1 − γ₃·SR + (γ₄ − 1)/4·SR²)], γ₃ the skewness and γ₄ the kurtosis (3 for a normal)
-    of the n trades (Bailey, López de Prado 2012, equation 11). Trades are taken as independent: one at a time, they
-    nearly are; the block-bootstrap bound beside it does not assume so.
+    of the n returns (Bailey, López de Prado 2012, equation 11).
+    """
+    variance = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    if n < 3 or variance <= 0.0:
+        return None
+    return _NORMAL.cdf((ratio - benchmark) * math.sqrt(n - 1) / math.sqrt(variance))
+
+
+def probabilistic_sharpe(pnl_bps: Float, benchmark: float = 0.0) -> float | None:
+    """Return ``psr_of_moments`` of the trades ``pnl_bps`` (n,).
+
+    Trades are taken as independent: one at a time, they nearly are; the block-bootstrap bound that stands beside this
+    number in every verdict does not assume so.
     """
     ratio = sharpe_per_trade(pnl_bps)
-    if ratio is None or pnl_bps.size < 3:
+    if ratio is None:
         return None
     z = (pnl_bps - pnl_bps.mean()) / pnl_bps.std()
-    skewness, kurtosis = float(np.mean(z**3)), float(np.mean(z**4))
-    variance = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
-    if variance <= 0.0:
-        return None
-    return _NORMAL.cdf((ratio - benchmark) * math.sqrt(pnl_bps.size - 1) / math.sqrt(variance))
+    return psr_of_moments(ratio, benchmark, float(np.mean(z**3)), float(np.mean(z**4)), int(pnl_bps.size))
 
 
 def expected_best_sharpe(trials: int, sharpe_variance: float) -> float:

@@ -77,6 +77,19 @@ class FoldScore:
             "masked_heads": list(self.masked_heads),
         }
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any], series: dict[str, PnlSeries]) -> FoldScore:
+        """Rebuild a score from ``to_json`` and the series of each queue model (``series.read_series``)."""
+        plain = {k: v for k, v in document.items() if k != "theta_bps"}
+        return cls(
+            **{
+                **plain,
+                "threshold": Threshold(**document["threshold"]),
+                "masked_heads": tuple(document["masked_heads"]),
+                "series": series,
+            }
+        )
+
 
 def score_fold(
     instants: Instants,

@@ -12,9 +12,9 @@ from lob_pipeline.core.units import shift_date
 from lob_pipeline.evaluation.costs import STYLES
 from lob_pipeline.evaluation.feasibility import feasibility as calculate
 from lob_pipeline.evaluation.feasibility import spaced
-from lob_pipeline.evaluation.places import evaluation_folder, write_json
 from lob_pipeline.labels.spec import fees_of
 from lob_pipeline.lake.home import Home
+from lob_pipeline.stages.documents import evaluation_folder, write_json
 from lob_pipeline.stages.survey import crossing_of, survey
 
 
@@ -52,7 +52,8 @@ def feasibility_report(
     """
     report = feasibility(home, market, shift_date(as_of, 1 - window_days), as_of, clock)
     path = evaluation_folder(home, market, report["clock"], as_of) / "feasibility.json"
-    return FeasibilityReport(write_json(path, report), report)
+    write_json(path, report)
+    return FeasibilityReport(path, report)
 
 
 def _cell(value: float | None) -> str:

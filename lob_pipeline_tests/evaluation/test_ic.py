@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.evaluation.ic import (
-    average_ranks,
     _codes,
     _stationary_weights,
+    average_ranks,
     forward_log_return,
     information_coefficient,
 )
