@@ -49,8 +49,8 @@ def _late(target: str) -> Callable[..., Any]:
     """Return a function that imports ``module:name`` when it is called: kernels pull in numba, drift pandas."""
     module, _, name = target.partition(":")
 
-    def call(*arguments: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(*arguments)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments, **named)
 
     return call
 
@@ -74,7 +74,7 @@ class Stages:
     walk_forward: Report
     verdict: Report
     train: Report
-    register_model: Report
+    register_model: Callable[..., Any]  # a report that also takes ``dagster_run_id``
     predictions: Report
     shadow_report: Report
 

@@ -19,6 +19,7 @@ from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.lake.home import Home
 from lob_pipeline.partitions import parse_key
+from lob_pipeline.stages.plan import default_clock
 
 NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
 ENOUGH_DAYS = "enough_days"
@@ -28,16 +29,17 @@ MLFLOW_TAG = "mlflow_run_id"
 RESULT_CHECKS: dict[str, tuple[str, ...]] = {
     "training_set": (ENOUGH_DAYS,),
     "verdict": (
-        "folds_scored",
-        "trades_total",
-        "trades_per_fold",
-        "entry_learned",
-        "lower_bound",
-        "median_fold",
+        "folds",
+        "filled_trades",
+        "distinct_fills",
+        "filled_trades_per_fold",
+        "folds_with_entry_masked",
+        "intervals",
+        "lower_bound_bps",
+        "median_fold_bps",
         "negative_folds",
-        "bracket_agrees",
     ),
-    "registered_model": ("parity", "calibration", "bundle"),
+    "registered_model": ("parity", "calibration", "version_step"),
 }
 
 Stage = Callable[[Home, Market, str], Any]
@@ -64,12 +66,16 @@ def report(
         raise dg.Failure(description=f"{key}: {error}", allow_retries=False) from None
     outcomes = outcomes_in(document)
     if may_lack_data:
-        days = len(document.get("days", ()))
-        outcomes.insert(0, judge(ENOUGH_DAYS, True, examined=days, judged=days, severity="warning"))
+        outcomes.insert(0, _enough(document))
     for event in evaluations(asset, key, outcomes):
         context.log_event(event)
     _name_each_other(context, document)
     yield dg.MaterializeResult(asset_key=asset, metadata=metadata_in(document))
+
+
+def _enough(document: Mapping[str, Any]) -> CheckOutcome:
+    days = len(document["days"])
+    return judge(ENOUGH_DAYS, True, examined=days, judged=days, severity="warning", message=f"{days} usable days")
 
 
 def _say_too_little(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, why: str) -> None:
@@ -78,6 +84,21 @@ def _say_too_little(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: 
         context.log_event(event)
     context.log_event(dg.AssetObservation(asset, partition=key, metadata={"result": NOT_ENOUGH_DATA, "reason": why}))
     context.log.warning(f"{key}: {NOT_ENOUGH_DATA}: {why}; nothing after it runs")
+
+
+def recorded_result(home: Home, name: str, market: Market, date: str) -> list[CheckOutcome]:
+    """Return the checks of what a stage wrote for an as-of day; none where it wrote nothing."""
+    from lob_pipeline.registry.releases import read_releases
+    from lob_pipeline.stages.documents import evaluation_folder, read_json, training_folder
+
+    clock = default_clock(market)
+    if name == "registered_model":
+        mine = [r for r in read_releases(home).releases if (r.market, r.as_of) == (str(market), date)]
+        return list(mine[-1].outcomes) if mine else []
+    if name == "verdict":
+        return outcomes_in(read_json(evaluation_folder(home, market, clock, date) / "verdict.json") or {})
+    document = read_json(training_folder(home, market, clock, date).with_name(f"{date}.json"))
+    return [] if document is None else [_enough(document), *outcomes_in(document)]
 
 
 def document_of(result: Any) -> dict[str, Any]:

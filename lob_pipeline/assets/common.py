@@ -1,13 +1,17 @@
 """What every table asset shares: its spec from the table's declaration, its policy, and its checks in the UI."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
 from lob_pipeline.checks import CHECKS, evaluations
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.core.tables import Table
+from lob_pipeline.lake.home import Home
 from lob_pipeline.partitions import parse_key
 from lob_pipeline.resources import Lake
+from lob_pipeline.results import RESULT_CHECKS, recorded_result
 from lob_pipeline.stages.plan import recorded_outcomes
 
 
@@ -34,16 +38,31 @@ def table_spec(table: Table, group: str, part: dg.PartitionsDefinition, deps: Se
 
 
 def table_checks(table: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
-    """Return the checks of a table for the UI. Executing them reads the manifests again; it judges nothing anew."""
-    asset = dg.AssetKey(table)
-    specs = [dg.AssetCheckSpec(name, asset=asset, partitions_def=part) for name in CHECKS[table]]
+    """Return the checks of a table for the UI: what the manifests of its partitions say."""
+    return _shown_checks(table, CHECKS[table], part, recorded_outcomes)
 
-    @dg.multi_asset_check(specs=specs, name=f"{table}_gates", can_subset=True)
+
+def result_checks(name: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
+    """Return the checks of an asset whose stage writes a document: what that document says."""
+    return _shown_checks(name, RESULT_CHECKS[name], part, recorded_result)
+
+
+def _shown_checks(
+    name: str,
+    checks: Sequence[str],
+    part: dg.PartitionsDefinition,
+    recorded: Callable[[Home, str, Market, str], Sequence[CheckOutcome]],
+) -> dg.AssetChecksDefinition:
+    """Return checks whose execution reads again what was recorded; it judges nothing anew."""
+    asset = dg.AssetKey(name)
+    specs = [dg.AssetCheckSpec(check, asset=asset, partitions_def=part) for check in checks]
+
+    @dg.multi_asset_check(specs=specs, name=f"{name}_gates", can_subset=True)
     def gates(context: dg.AssetCheckExecutionContext, lake: Lake):  # type: ignore[no-untyped-def]
         layer = context.op_execution_context.job_def.asset_layer
         settled = asset in layer.selected_asset_keys  # then the asset's own step of this run has logged them
         for key in () if settled else context.partition_keys:
-            for event in evaluations(asset, key, recorded_outcomes(lake.home(), table, *parse_key(key))):
+            for event in evaluations(asset, key, recorded(lake.home(), name, *parse_key(key))):
                 context.op_execution_context.log_event(event)  # type: ignore[arg-type]  # it takes every user event
         yield from ()
 

@@ -1,6 +1,7 @@
 """Group ``release``: the trained model as an immutable bundle in the registry."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -24,6 +25,6 @@ def registered_model(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def registered_model(
         context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]
     ) -> Iterator[dg.MaterializeResult]:
-        yield from report(context, lake.home(), stages.register_model)
+        yield from report(context, lake.home(), partial(stages.register_model, dagster_run_id=context.run_id))
 
     return registered_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,16 @@ from lob_pipeline.stages.layers import LAYERS, TABLES, layer_of
 from lob_pipeline_tests.orchestration.fake_stages import register_days
 
 MARTS = {"stg_book_snapshots", "stg_trades", "market_quality_daily", "slippage_by_size_daily"}
+RESULTS = {
+    "training_set": "training",
+    "lob_moe": "training",
+    "feasibility_report": "evaluation",
+    "walk_forward_report": "evaluation",
+    "verdict": "evaluation",
+    "registered_model": "release",
+    "predictions": "live",
+    "shadow_report": "live",
+}
 HEAVY = ("torch", "lightning", "pytorch_lightning", "mlflow", "great_expectations", "ccxt", "statsmodels", "sklearn")
 
 
@@ -54,6 +65,14 @@ def test_every_asset_and_what_it_reads(graph: AssetGraph) -> None:
         "stg_trades": ["trades"],
         "market_quality_daily": ["stg_book_snapshots", "stg_trades"],
         "slippage_by_size_daily": ["stg_book_snapshots"],
+        "training_set": ["features", "labels"],
+        "feasibility_report": ["book_snapshots", "labels", "training_set"],
+        "walk_forward_report": ["book_snapshots", "labels", "training_set"],
+        "verdict": ["training_set", "walk_forward_report"],
+        "lob_moe": ["feasibility_report", "training_set", "verdict"],
+        "registered_model": ["feasibility_report", "lob_moe", "training_set", "verdict"],
+        "predictions": ["features"],
+        "shadow_report": ["labels", "predictions"],
     }
 
 
@@ -73,7 +92,8 @@ def test_groups_and_one_partitions_definition(graph: AssetGraph) -> None:
     assert {groups[t] for t in ("raw_segments", "l2_events", "trades", "quotes")} == {"raw"}
     assert (groups["book_snapshots"], groups["features"], groups["labels"]) == ("books", "features", "labels")
     assert {name for name, group in groups.items() if group == "marts"} == MARTS
-    assert len({graph.get(key(t)).partitions_def for t in (*TABLES, "raw_segments")}) == 1
+    assert {name: group for name, group in groups.items() if name in RESULTS} == RESULTS
+    assert len({graph.get(key(t)).partitions_def for t in (*TABLES, *RESULTS, "raw_segments")}) == 1
     assert all(graph.get(key(m)).partitions_def is None for m in MARTS)
 
 
@@ -95,9 +115,26 @@ def test_layers_have_different_backfill_policies(graph: AssetGraph) -> None:
     }
 
 
+def test_results_run_one_as_of_day_at_a_time_in_the_pools_that_they_fill(graph: AssetGraph) -> None:
+    assert {graph.get(key(name)).backfill_policy for name in RESULTS} == {None}
+    pools = {name: graph.get(key(name)).pools for name in RESULTS}
+    assert (pools["lob_moe"], pools["walk_forward_report"]) == ({"train"}, {"train"})
+    assert (pools["registered_model"], pools["predictions"]) == ({"registry"}, {"kernels"})
+    assert pools["verdict"] == pools["training_set"] == set()
+    assert graph.get(key("market_quality_daily")).pools == {"dbt"}
+
+
+def test_the_instance_has_the_pools_slots(memory_home: Path) -> None:
+    from lob_pipeline.resources import open_instance
+
+    with open_instance(Home(memory_home)) as instance:
+        limits = {p.name: p.limit for p in instance.event_log_storage.get_pool_limits()}
+    assert limits == {"kernels": os.cpu_count(), "train": 1, "registry": 1, "dbt": 1}
+
+
 def test_mappings_look_back_only(graph: AssetGraph) -> None:
     day = "2026-01-06|sim.BTCUSDT"
-    for table in TABLES:
+    for table in (*TABLES, *RESULTS):
         for parent in graph.get(key(table)).parent_keys:
             mapping = graph.get_partition_mapping(key(table), parent)
             part = graph.get(key(table)).partitions_def
@@ -108,13 +145,20 @@ def test_mappings_look_back_only(graph: AssetGraph) -> None:
             assert {str(k) for k in mapped.partitions_subset.get_partition_keys()} == {day}
 
 
-def test_jobs_run_in_one_process_and_the_schedule_and_sensor_start_stopped(defs: dg.Definitions) -> None:
-    for name in ("nightly", "backfill_market", "dbt_marts", *(f"build_{layer.name}" for layer in LAYERS)):
+def test_jobs_run_in_one_process_and_schedules_and_sensors_start_stopped(defs: dg.Definitions) -> None:
+    layers = (f"build_{layer.name}" for layer in LAYERS)
+    for name in ("nightly", "backfill_market", "dbt_marts", "retrain", "evaluate", "shadow_score", *layers):
         assert defs.resolve_job_def(name).executor_def is dg.in_process_executor
     nightly = defs.resolve_job_def("nightly").asset_layer.executable_asset_keys
     assert {k.path[-1] for k in nightly} == set(TABLES)
-    assert defs.resolve_schedule_def("nightly_data").default_status == dg.DefaultScheduleStatus.STOPPED
-    assert defs.resolve_sensor_def("on_failure").default_status == dg.DefaultSensorStatus.STOPPED
+    assert {k.path[-1] for k in defs.resolve_job_def("retrain").asset_layer.executable_asset_keys} == {
+        name for name, group in RESULTS.items() if group != "live"
+    }
+    for schedule in ("nightly_data", "nightly_retrain"):
+        assert defs.resolve_schedule_def(schedule).default_status == dg.DefaultScheduleStatus.STOPPED
+    assert defs.resolve_schedule_def("nightly_retrain").cron_schedule == ["0 2 * * *", "0 8-23 * * *"]
+    for sensor in ("on_failure", "live_shadow", "promotion_ready"):
+        assert defs.resolve_sensor_def(sensor).default_status == dg.DefaultSensorStatus.STOPPED
 
 
 def test_partition_keys_have_the_contracts_form(home: Home) -> None:
@@ -170,6 +214,4 @@ def test_the_planner_and_the_runner_load_without_dagster(home: Home) -> None:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    import os
-
     return {**os.environ, "LOB_HOME": str(home.root), "DAGSTER_HOME": str(home.root / ".dagster")}

@@ -1,0 +1,211 @@
+"""Assets that show documents: metadata, checks at their partition, too little data is green, errors are a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lob_pipeline.assets.tables import result_assets
+from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.outcome import judge
+from lob_pipeline.jobs import EVALUATED, RETRAINED
+from lob_pipeline.lake.home import Home
+from lob_pipeline.partitions import make_partitions
+from lob_pipeline.resources import Lake, Stages, default_stages
+from lob_pipeline.results import MLFLOW_TAG, NOT_ENOUGH_DATA, RESULT_CHECKS, metadata_in, outcomes_in
+
+KEY = "2026-01-07|sim.BTCUSDT"
+GATES = [
+    {"name": "folds", "value": 5, "bound": 5, "ok": True},
+    {"name": "lower_bound_bps", "value": -3.5, "bound": 0.0, "ok": False},
+    {"name": "median_fold_bps", "value": None, "bound": 0.0, "ok": False},
+]
+
+
+@dataclass
+class Reports:
+    """Stages that return small documents and remember who was called with what."""
+
+    called: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    registered: set[str] = field(default_factory=set)
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def stages(self) -> Stages:
+        names = ("training_set", "feasibility", "walk_forward", "verdict", "train", "predictions", "shadow_report")
+        stubs = {name: self._stub(name) for name in names}
+        return replace(default_stages(), **stubs, register_model=self._register)
+
+    def _stub(self, name: str) -> Any:
+        def stage(home: Home, market: object, date: str) -> Any:
+            self.called.append(name)
+            answer = self.answers.get(name, {"days": [date], "market": str(market)})
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return stage
+
+    def _register(self, home: Home, market: object, date: str, *, dagster_run_id: str) -> dict[str, Any]:
+        """Register what was trained, once: the same contents are the same bundle."""
+        self.called.append("register_model")
+        self.runs.append(dagster_run_id)
+        bundle = f"{market} {date}"
+        state = "already registered" if bundle in self.registered else "registered"
+        self.registered.add(bundle)
+        outcomes = [judge("parity", True, examined=512, judged=512).to_json()]
+        return {"state": state, "bundle_sha256": "ab" * 32, MLFLOW_TAG: "run-7", "outcomes": outcomes}
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefinition]:
+    return result_assets(make_partitions(Home(tmp_path_factory.mktemp("home"))))
+
+
+def run(
+    assets: dict[str, dg.AssetsDefinition], names: tuple[str, ...], reports: Reports, instance: dg.DagsterInstance
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [assets[name] for name in names],
+        instance=instance,
+        resources={"lake": Lake(root="/nowhere", given=True), "stages": reports.stages()},
+        partition_key=KEY,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+
+
+def made(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    events = [e.event_specific_data.materialization for e in result.get_asset_materialization_events()]
+    assert {e.partition for e in events} <= {KEY}
+    return {e.asset_key.path[-1]: {k: v.value for k, v in e.metadata.items()} for e in events}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
+    found = [
+        e.asset_check_evaluation_data
+        for e in result.all_events
+        if e.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    assert {e.partition for e in found} <= {KEY}
+    return {(e.asset_key.path[-1], e.check_name): e for e in found}
+
+
+def test_retrain_runs_in_order_and_shows_what_each_stage_says(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    said = {"verdict": "DO_NOT_TRADE", "reasons": ["costs eat it", "few trades"], "gates": GATES, "report": "/r/x.html"}
+    reports = Reports(answers={"verdict": said})
+    result = run(assets, RETRAINED, reports, instance)
+    assert result.success  # a verdict is a result, whatever it says
+    order = reports.called
+    assert len(order) == len(RETRAINED)
+    assert order.index("training_set") < order.index("walk_forward") < order.index("verdict")
+    assert order.index("verdict") < order.index("train") < order.index("register_model")
+    shown = made(result)
+    assert set(shown) == set(RETRAINED)
+    assert shown["verdict"]["verdict"] == "DO_NOT_TRADE"
+    assert shown["verdict"]["reasons"] == "- costs eat it\n- few trades"
+    assert shown["verdict"]["report"] == "file:///r/x.html"
+    assert shown["registered_model"]["bundle_sha256"] == "ab" * 32
+
+
+def test_gates_are_shown_with_value_and_bound_and_never_fail_a_run(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    reports = Reports(answers={"verdict": {"verdict": "NOT_ENOUGH_DATA", "gates": GATES}})
+    result = run(assets, EVALUATED, reports, instance)
+    assert result.success
+    found = checks(result)
+    assert {name: found["verdict", name].passed for name in ("folds", "lower_bound_bps", "median_fold_bps")} == {
+        "folds": True,
+        "lower_bound_bps": False,
+        "median_fold_bps": False,
+    }
+    lower = found["verdict", "lower_bound_bps"]
+    assert lower.description == "-3.5 against 0.0"
+    assert lower.severity == dg.AssetCheckSeverity.WARN
+    assert found["verdict", "median_fold_bps"].metadata["status"].value == "not_judged"
+    assert found["training_set", "enough_days"].passed
+
+
+def test_too_few_days_is_a_green_run_that_registers_nothing(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    reports = Reports(answers={"training_set": RefusedError("1 usable day, 2 needed")})
+    result = run(assets, RETRAINED, reports, instance)
+    assert result.success
+    assert reports.called == ["training_set"]
+    assert made(result) == {}
+    enough = checks(result)["training_set", "enough_days"]
+    assert not enough.passed
+    assert "1 usable day, 2 needed" in enough.description
+    seen = [e for e in result.all_events if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
+    assert seen[0].asset_observation_data.asset_observation.metadata["result"].value == NOT_ENOUGH_DATA
+
+
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [
+        ("training_set", BadInputError("no features of this market")),
+        ("train", RefusedError("loss is NaN in epoch 3")),
+        ("verdict", RefusedError("the walk-forward is of other days")),
+    ],
+)
+def test_any_other_error_fails_the_step_with_its_own_sentence(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance, stage: str, error: Exception
+) -> None:
+    reports = Reports(answers={stage: error})
+    result = run(assets, RETRAINED, reports, instance)
+    assert not result.success
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_failure_data.user_failure_data.description == f"{KEY}: {error}"
+    assert "register_model" not in reports.called
+
+
+def test_retraining_a_day_twice_registers_one_challenger_and_names_both_runs(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    reports = Reports()
+    first, second = (run(assets, RETRAINED, reports, instance) for _ in range(2))
+    assert (first.success, second.success) == (True, True)
+    states = [made(r)["registered_model"]["state"] for r in (first, second)]
+    assert states == ["registered", "already registered"]
+    assert len(reports.registered) == 1
+    assert reports.runs == [first.run_id, second.run_id]
+    assert instance.get_run_by_id(first.run_id).tags[MLFLOW_TAG] == "run-7"
+    assert checks(first)["registered_model", "parity"].passed
+
+
+def test_the_ui_knows_every_gate_of_a_real_verdict() -> None:
+    import numpy as np
+
+    from lob_pipeline.evaluation import verdict as module
+
+    source = Path(module.__file__).read_text("utf-8")
+    judged = [line.split('"')[1] for line in source.splitlines() if "_Gate(" in line and '"' in line]
+    assert np.unique(judged).size == len(judged) >= 5
+    assert set(judged) == set(RESULT_CHECKS["verdict"])
+
+
+def test_documents_become_plain_metadata() -> None:
+    import numpy as np
+
+    document = {"n": 3, "share": 0.5, "none": None, "empty": "", "path": "/a/b", "rows": [1], "text": "x" * 900}
+    shown = metadata_in(document)
+    assert set(shown) == {"n", "share", "path", "rows", "text"}
+    assert isinstance(shown["path"], dg.PathMetadataValue)
+    assert isinstance(shown["text"], dg.MarkdownMetadataValue)
+    (gate,) = outcomes_in({"gates": [{"name": "folds", "value": float(np.float64(2)), "bound": 5, "ok": False}]})
+    assert (gate.status, gate.refuses) == ("refused", False)
