@@ -7,12 +7,15 @@ overlap and their clusters, and the policy meets the same runs of fills (METHODS
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.datasets.instants import Instants
+from lob_pipeline.datasets.instants import Instants, Orders
+
+Int64s = npt.NDArray[np.int64]
 
 BLOCK_NS = 15 * 60 * 1_000_000_000
 
@@ -35,18 +38,18 @@ def permute_blocks(instants: Instants, seed: int, block_ns: int = BLOCK_NS) -> I
     order = np.random.default_rng(seed).permutation(blocks)
     source = rows.copy()
     source[: blocks * a_block] = rows[: blocks * a_block].reshape(blocks, a_block)[order].reshape(-1)
-    return replace(instants, orders=_moved(instants, rows, source), mid_return_bps=_of(instants.mid_return_bps, rows, source))
+    moved = _moved(instants.orders, rows, source)
+    return replace(instants, orders=moved, mid_return_bps=_of(instants.mid_return_bps, rows, source))
 
 
-def _of(values: npt.NDArray, rows: npt.NDArray[np.int64], source: npt.NDArray[np.int64]) -> npt.NDArray:
+def _of(values: npt.NDArray[Any], rows: Int64s, source: Int64s) -> npt.NDArray[Any]:
     out = values.copy()
     out[rows] = values[source]
     return out
 
 
-def _moved(instants: Instants, rows: npt.NDArray[np.int64], source: npt.NDArray[np.int64]) -> object:
-    orders = instants.orders
-    moved = {}
+def _moved(orders: Orders, rows: Int64s, source: Int64s) -> Orders:
+    moved: dict[str, Any] = {}
     for name, value in vars(orders).items():
         if name == "price_ticks":
             continue

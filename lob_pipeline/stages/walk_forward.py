@@ -91,7 +91,7 @@ def walk_forward(
 
 
 def code_sha256() -> str:
-    """Return the SHA-256 of what decides the result beside recipe, data and gates: fitting and scoring, comments aside."""
+    """Return the SHA-256 of the code that fits and scores, comments aside."""
     total = hashlib.sha256(scoring_sha256().encode())
     for source in sorted({p for glob in _CODE for p in PACKAGE.glob(glob)}):
         total.update(normalised(source.read_text("utf-8")).encode())
@@ -178,6 +178,6 @@ def _fold_line(document: dict[str, Any], folds: int) -> str:
 def _no_fold(chosen: TrainingSet) -> str:
     hours = chosen.block_ns / 3.6e12
     return (
-        f"{chosen.market} has no fold in {chosen.dates[0]}..{chosen.dates[-1]}: a test block of {hours:g} h, half of it "
-        "scored, needs another one before it; ingest more days (`lob ingest`, `lob run`)"
+        f"{chosen.market} has no fold in {chosen.dates[0]}..{chosen.dates[-1]}: a test block of {hours:g} h, half of "
+        "it scored, needs another one before it; ingest more days (`lob ingest`, `lob run`)"
     )

@@ -10,10 +10,11 @@ from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.datasets.inputs import model_inputs
 from lob_pipeline.evaluation.gates import Gates
+from lob_pipeline.evaluation.legs import pooled_legs
 from lob_pipeline.evaluation.outcomes import summarise_labels
 from lob_pipeline.evaluation.overfitting import pbo, reality_check
 from lob_pipeline.evaluation.paired import paired_difference
-from lob_pipeline.evaluation.policy import SUFFIXES, Threshold
+from lob_pipeline.evaluation.policy import SUFFIXES
 from lob_pipeline.evaluation.series import PnlSeries, read_series
 from lob_pipeline.evaluation.trials import count_trials, record_trial, scoring_sha256
 from lob_pipeline.evaluation.verdict import judge_verdict
@@ -85,15 +86,7 @@ def _scores(documents: list[dict[str, Any]], jobs: list[FoldJob]) -> dict[str, l
         series = read_series(job.series)
         for name, model in document["models"].items():
             own = {queue: series[name, queue] for queue in SUFFIXES}
-            kept = model["score"]
-            found.setdefault(name, []).append(
-                FoldScore(
-                    **{k: kept[k] for k in ("fold", "test_start_ns", "test_end_ns", "test_rows", "days", "queues", "heads")},
-                    threshold=Threshold(**kept["threshold"]),
-                    masked_heads=tuple(kept["masked_heads"]),
-                    series=own,
-                )
-            )
+            found.setdefault(name, []).append(FoldScore.from_json(model["score"], own))
     return found
 
 
@@ -130,7 +123,7 @@ def _facts(of_folds: list[dict[str, Any]]) -> dict[str, Any]:
         "curves": [model["curves"] for model in of_folds] if "curves" in first else None,
         "temperatures": [model.get("temperatures") for model in of_folds] if "temperatures" in first else None,
         "routing": _routing([model["routing"] for model in of_folds if model.get("routing")]),
-        "leg_a": first.get("leg_a") and [model["leg_a"] for model in of_folds],
+        "leg_a": pooled_legs([model["leg_a"] for model in of_folds]) if "leg_a" in first else None,
     }
     return facts
 
@@ -203,7 +196,8 @@ def _notes(recipe: Recipe, documents: list[dict[str, Any]]) -> list[str]:
         )
     if recipe.placebo_seed >= 0:
         notes.append(
-            f"Placebo: the outcomes were permuted in blocks of time (seed {recipe.placebo_seed}). Any edge here is a bug."
+            f"Placebo: the outcomes were permuted in blocks of time (seed {recipe.placebo_seed}). "
+            "Any edge here is a bug."
         )
     return notes
 
