@@ -88,10 +88,10 @@ def train(
     recipe = recipe or default_recipe(market)
     chosen = training_set(home, market, as_of, clock, window_days=window_days)
     folder = model_folder(home, market, chosen.clock, as_of)
-    run = digest([recipe.to_json(), chosen.data_sha256, code_sha256()])
-    standing = read_trained(folder)
-    if standing is not None and standing.record.get("run_sha256") == run:
-        return Trained(standing.record, folder, fresh=True)
+    state, standing = standing_model(home, chosen, recipe)
+    if state == "fresh" and standing is not None:
+        return standing
+    run = _run_sha256(chosen, recipe)
     clock_ = parse_clock(chosen.clock)
     names, left_out = model_inputs(recipe.feature_set, clock_)
     instants = load_instants(home, chosen, names)
@@ -122,6 +122,21 @@ def train(
     write_trained(folder, record, fitted.weights, normaliser.arrays(), check)
     _forget(folder.parent)
     return Trained(record, folder, fresh=False)
+
+
+def standing_model(home: Home, chosen: TrainingSet, recipe: Recipe | None = None) -> tuple[str, Trained | None]:
+    """Return ``fresh``, ``stale`` or ``absent``, and what stands: the model of a training set."""
+    recipe = recipe or default_recipe(chosen.market)
+    folder = model_folder(home, chosen.market, chosen.clock, chosen.as_of)
+    standing = read_trained(folder)
+    if standing is None:
+        return "absent", None
+    fresh = standing.record.get("run_sha256") == _run_sha256(chosen, recipe)
+    return "fresh" if fresh else "stale", Trained(standing.record, folder, fresh)
+
+
+def _run_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
+    return digest([recipe.to_json(), chosen.data_sha256, code_sha256()])
 
 
 def _fit(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,12 @@ def walk_forward(
     say = say or (lambda _: None)
     recipe, gates = recipe or default_recipe(market), load_gates()
     chosen = training_set(home, market, as_of, clock, window_days=window_days)
-    folder = evaluation_folder(home, market, chosen.clock, as_of)
-    if recipe.placebo_seed >= 0:
-        folder = folder / f"placebo-{recipe.placebo_seed}"
-    run_sha = digest([recipe.sha256(), chosen.data_sha256, code_sha256(), gates.sha256, window_days])
+    folder = _folder(home, chosen, recipe)
+    state, standing = standing_walk(home, chosen, recipe)
+    if state == "fresh" and standing is not None:
+        return standing
+    run_sha = _run_sha256(chosen, recipe)
     path, report = folder / "walk_forward.json", folder / "report.html"
-    standing = read_json(path)
-    if standing is not None and standing.get("run_sha256") == run_sha and report.exists():
-        return WalkForward(standing, path, report, fresh=True)
     if not chosen.folds:
         raise RefusedError(_no_fold(chosen))
     started = time.monotonic()
@@ -90,6 +89,28 @@ def walk_forward(
     return WalkForward(document, path, report, fresh=False)
 
 
+def standing_walk(home: Home, chosen: TrainingSet, recipe: Recipe | None = None) -> tuple[str, WalkForward | None]:
+    """Return ``fresh``, ``stale`` or ``absent``, and what stands: the walk-forward of a training set."""
+    recipe = recipe or default_recipe(chosen.market)
+    folder = _folder(home, chosen, recipe)
+    path, report = folder / "walk_forward.json", folder / "report.html"
+    document = read_json(path)
+    if document is None or not report.exists():
+        return "absent", None
+    fresh = document.get("run_sha256") == _run_sha256(chosen, recipe)
+    return "fresh" if fresh else "stale", WalkForward(document, path, report, fresh)
+
+
+def _folder(home: Home, chosen: TrainingSet, recipe: Recipe) -> Path:
+    folder = evaluation_folder(home, chosen.market, chosen.clock, chosen.as_of)
+    return folder / f"placebo-{recipe.placebo_seed}" if recipe.placebo_seed >= 0 else folder
+
+
+def _run_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
+    return digest([recipe.sha256(), chosen.data_sha256, code_sha256(), load_gates().sha256])
+
+
+@cache
 def code_sha256() -> str:
     """Return the SHA-256 of the code that fits and scores, comments aside."""
     total = hashlib.sha256(scoring_sha256().encode())
