@@ -20,7 +20,7 @@ from lob_pipeline.core.units import format_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import Manifest
 from lob_pipeline.partitions import parse_key
-from lob_pipeline.quality.expectations import DRIFT_CHECKS
+from lob_pipeline.quality.drift_suites import BOOKS, FEATURES, LABELS, SUITES
 from lob_pipeline.stages.result import StageResult
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PUBLISHED = "published"  # of every table: is the partition in the lake and usable
 _SHOWN = 8
 
-# The checks that the UI knows of each table: the gates of its stage, and drift for books. A partition whose stage runs
+# The checks that the UI knows of each table: the gates of its stage, and drift. A partition whose stage runs
 # another gate is still held back by it (the gate is in the manifest); a test keeps this list complete.
 CHECKS: dict[str, tuple[str, ...]] = {
     "l2_events": (PUBLISHED, "schema", "messages", "verifiable_start"),
@@ -54,11 +54,20 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "boundary_match",
         "certificate",
         "warm_rows",
-        *DRIFT_CHECKS,
+        *BOOKS.checks,
     ),
     "seasonal_profile": (PUBLISHED, "schema", "strictly_earlier", "odd_microprice"),
-    "features": (PUBLISHED, "schema", "nan_rule", "prefix_invariance", "warm_rows"),
-    "labels": (PUBLISHED, "schema", "ordering_law", "null_rule", "fill_rule", "decision_prices", "valid_rows"),
+    "features": (PUBLISHED, "schema", "nan_rule", "prefix_invariance", "warm_rows", *FEATURES.checks),
+    "labels": (
+        PUBLISHED,
+        "schema",
+        "ordering_law",
+        "null_rule",
+        "fill_rule",
+        "decision_prices",
+        "valid_rows",
+        *LABELS.checks,
+    ),
 }
 
 
@@ -100,7 +109,7 @@ def with_drift(
     home: Home,
     judge_drift: Callable[[Home, Market, str], DriftReport],
 ) -> KeyOutcome:
-    """Add the drift warnings and the Data Docs link to a key whose books were published.
+    """Add the drift warnings and the Data Docs link to a key whose one table was published.
 
     Drift never fails a partition; when it cannot be evaluated, that is logged and shown as not judged.
     """
@@ -111,7 +120,8 @@ def with_drift(
     except Exception as error:
         context.log.warning(f"{outcome.key}: drift could not be judged: {traceback.format_exc()}")
         why = f"could not be evaluated: {error}"
-        unjudged = tuple(CheckOutcome(name, "not_judged", 0, 0, 1, "warning", why) for name in DRIFT_CHECKS)
+        names = SUITES[outcome.results[0].table].checks
+        unjudged = tuple(CheckOutcome(name, "not_judged", 0, 0, 1, "warning", why) for name in names)
         return replace(outcome, warnings=unjudged)
     links = (("data_docs", str(report.page)),) if report.page else ()
     # Without enough trailing days nothing was evaluated, and that is how the UI shows a check that has no evaluation.

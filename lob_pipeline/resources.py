@@ -69,6 +69,8 @@ class Stages:
     build_features: Build
     build_labels: Build
     judge_drift: Drift
+    judge_feature_drift: Drift
+    judge_label_drift: Drift
     training_set: Report
     feasibility: Report
     walk_forward: Report
@@ -88,6 +90,8 @@ def default_stages() -> Stages:
         build_features=_late(FEATURES.function),
         build_labels=_late(LABELS.function),
         judge_drift=_late("lob_pipeline.stages.drift:drift"),
+        judge_feature_drift=_late("lob_pipeline.stages.drift:feature_drift"),
+        judge_label_drift=_late("lob_pipeline.stages.drift:label_drift"),
         training_set=_late("lob_pipeline.stages.training_set:training_set"),
         feasibility=_late("lob_pipeline.stages.feasibility:feasibility_report"),
         walk_forward=_late("lob_pipeline.stages.walk_forward:walk_forward"),

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle
+from lob_pipeline.checks import attempt, settle, with_drift
 from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.resources import KERNELS, Lake, Stages
 
@@ -18,6 +18,7 @@ def features(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def features(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
         home = lake.home()
         build = stages.build_features
-        settle(context, [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys])
+        outcomes = [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys]
+        settle(context, [with_drift(context, outcome, home, stages.judge_feature_drift) for outcome in outcomes])
 
     return features

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle
+from lob_pipeline.checks import attempt, settle, with_drift
 from lob_pipeline.labels.spec import LABELS_TABLE
 from lob_pipeline.resources import KERNELS, Lake, Stages
 
@@ -18,6 +18,7 @@ def labels(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def labels(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
         home = lake.home()
         build = stages.build_labels
-        settle(context, [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys])
+        outcomes = [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys]
+        settle(context, [with_drift(context, outcome, home, stages.judge_label_drift) for outcome in outcomes])
 
     return labels

@@ -1,8 +1,8 @@
-"""Drift of a day's books against the same market's trailing days: one Great Expectations suite, Data Docs for people.
+"""Drift of a day's table against the same market's trailing days: Great Expectations suites, Data Docs for people.
 
-It warns and never refuses. A minute is the unit: a day becomes one row a minute of spread, depth, message rate and
-valid share, and two facts of each are compared with the pooled minutes of the trailing days: the median, and the share
-of minutes inside the trailing range.
+It warns and never refuses. A minute is the unit (``drift_suites``): a day becomes one row a minute of a few quantities,
+and two facts of each are compared with the pooled minutes of the trailing days: where the day's middle lies, and the
+share of its minutes inside the trailing range.
 """
 
 from __future__ import annotations
@@ -18,28 +18,16 @@ import numpy as np
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.outcome import CheckOutcome
-from lob_pipeline.core.units import NS_PER_S, parse_date
-
-SUITE = "book_snapshots drift"
-METRICS = ("spread_ticks", "depth_4bps_lots", "messages", "valid_share")
-DRIFT_CHECKS = tuple(f"drift_{metric}" for metric in METRICS)
-PROFILE_COLUMNS = (
-    "ts_ns",
-    "valid",
-    "bid_ticks_1",
-    "ask_ticks_1",
-    "bid_depth_4bps_lots",
-    "ask_depth_4bps_lots",
-    "messages",
-)
+from lob_pipeline.core.units import parse_date
+from lob_pipeline.quality.drift_suites import Metric, Suite
 
 MINIMUM_DAYS = 3  # trailing days below which drift is shown but not judged
 MINIMUM_MINUTES = 10
-_MEDIAN_FACTOR = 2.0  # a median may move to half or twice the extremes of the trailing days' medians
+_MIDDLE_FACTOR = 2.0  # a median or mean may move to half or twice the extremes of the trailing days' own
+_MIDDLE_SPAN = 0.25  # or, where it has no sign of its own, by this part of the trailing 1 % to 99 % range
 _RANGE_FACTOR = 2.0  # a minute may lie at half or twice the trailing 1 % and 99 % quantiles
+_RANGE_SPAN = 0.5  # or this part of their distance outside them
 _MOSTLY = 0.8  # share of the day's minutes that must lie inside that range
-
-_MINUTE_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -50,53 +38,29 @@ class DriftReport:
     page: Path | None
 
 
-def minute_profile(columns: Columns) -> Columns:
-    """Return one row a minute of a book table: ``METRICS`` as float64, NaN where a minute has no valid row.
-
-    ``columns`` holds ``PROFILE_COLUMNS`` of shape (rows,), sorted by ``ts_ns``. ``messages`` is a sum a minute,
-    ``spread_ticks`` and ``depth_4bps_lots`` (both sides) are means over valid rows. A row belongs to the minute of
-    its instant minus 1 ns, as it does to its day.
-    """
-    minute = (columns["ts_ns"].astype(np.int64) - 1) // _MINUTE_NS
-    if not len(minute):
-        return {metric: np.zeros(0) for metric in METRICS}
-    starts = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
-    valid = columns["valid"].astype(np.float64)
-    rows = np.diff(starts, append=len(minute))
-    judged = np.add.reduceat(valid, starts)
-
-    def mean_of_valid(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        total = np.add.reduceat(values.astype(np.float64) * valid, starts)
-        return np.divide(total, judged, out=np.full(len(judged), np.nan), where=judged > 0)
-
-    return {
-        "spread_ticks": mean_of_valid(np.subtract(columns["ask_ticks_1"], columns["bid_ticks_1"])),
-        "depth_4bps_lots": mean_of_valid(np.add(columns["bid_depth_4bps_lots"], columns["ask_depth_4bps_lots"])),
-        "messages": np.add.reduceat(columns["messages"].astype(np.float64), starts),
-        "valid_share": judged / rows,
-    }
-
-
-def judge_drift(market: str, date: str, profile: Columns, history: Mapping[str, Columns], docs: Path) -> DriftReport:
+def judge_drift(
+    suite: Suite, market: str, date: str, profile: Columns, history: Mapping[str, Columns], docs: Path
+) -> DriftReport:
     """Compare one day's minutes with those of trailing days; write its Data Docs page under ``docs``.
 
     ``history``: day -> minute profile, all before ``date``. With no day there is no page and nothing is judged; below
     ``MINIMUM_DAYS`` the page is written and the outcomes are ``not_judged``. An expectation that could not be
     evaluated raises ``RuntimeError``: Great Expectations itself would report it as an ordinary failure.
     """
-    days = {day: p for day, p in history.items() if len(p["valid_share"])}
-    minutes = len(profile["valid_share"])
+    days = {day: p for day, p in history.items() if len(next(iter(p.values())))}
+    minutes = len(next(iter(profile.values())))
     if not days or not minutes:
-        return DriftReport(tuple(_outcome(m, [], minutes, 0, len(days)) for m in METRICS), None)
-    results, page = _validate(market, date, profile, days, docs)
+        return DriftReport(tuple(_outcome(m, [], minutes, 0, len(days)) for m in suite.metrics), None)
+    results, page = _validate(suite, market, date, profile, days, docs)
     outcomes = []
-    for metric in METRICS:
-        judged = int(np.isfinite(profile[metric]).sum())
-        outcomes.append(_outcome(metric, [r for r in results if r["metric"] == metric], minutes, judged, len(days)))
+    for metric in suite.metrics:
+        judged = int(np.isfinite(profile[metric.name]).sum())
+        mine = [r for r in results if r["metric"] == metric.name]
+        outcomes.append(_outcome(metric, mine, minutes, judged if mine else 0, len(days)))
     return DriftReport(tuple(outcomes), page)
 
 
-def _outcome(metric: str, results: list[dict[str, Any]], minutes: int, judged: int, days: int) -> CheckOutcome:
+def _outcome(metric: Metric, results: list[dict[str, Any]], minutes: int, judged: int, days: int) -> CheckOutcome:
     broken = [r["what"] for r in results if not r["success"]]
     can_judge = days >= MINIMUM_DAYS and judged >= MINIMUM_MINUTES
     status = "not_judged" if not can_judge else ("refused" if broken else "passed")
@@ -104,7 +68,7 @@ def _outcome(metric: str, results: list[dict[str, Any]], minutes: int, judged: i
     if not can_judge:
         message = f"{days} trailing days and {judged} minutes, needs {MINIMUM_DAYS} and {MINIMUM_MINUTES}"
     return CheckOutcome(
-        f"drift_{metric}",
+        f"drift_{metric.name}",
         status,  # type: ignore[arg-type]
         minutes,
         judged if can_judge else 0,
@@ -116,10 +80,10 @@ def _outcome(metric: str, results: list[dict[str, Any]], minutes: int, judged: i
 
 
 def _validate(
-    market: str, date: str, profile: Columns, days: Mapping[str, Columns], docs: Path
+    suite: Suite, market: str, date: str, profile: Columns, days: Mapping[str, Columns], docs: Path
 ) -> tuple[list[dict[str, Any]], Path]:
     """Run the suite on a pandas batch; return one result an expectation and the page of this day."""
-    context, checkpoint, frame = _checkpoint(market, date, profile, days, docs)
+    context, checkpoint, frame = _checkpoint(suite, market, date, profile, days, docs)
     from great_expectations.core.run_identifier import RunIdentifier
 
     day = parse_date(date)
@@ -132,7 +96,7 @@ def _validate(
     for result in validation.results:
         trouble = _exception_text(result.exception_info)
         if trouble:
-            raise RuntimeError(f"drift of {market} {date} could not be evaluated: {trouble}")
+            raise RuntimeError(f"{suite.name} of {market} {date} could not be evaluated: {trouble}")
         kwargs = result.expectation_config.kwargs
         metric = str(kwargs["column"])
         bounds = f"[{kwargs['min_value']:g}, {kwargs['max_value']:g}]"
@@ -140,7 +104,8 @@ def _validate(
             inside = 1.0 - (result.result["unexpected_percent"] or 0.0) / 100
             what = f"{inside:.1%} of minutes have {metric} in {bounds}, expected {kwargs['mostly']:.0%}"
         else:
-            what = f"median {metric} is {result.result['observed_value']:g}, expected {bounds}"
+            middle = "mean" if "mean" in result.expectation_config.type else "median"
+            what = f"{middle} {metric} is {result.result['observed_value']:g}, expected {bounds}"
         results.append({"metric": metric, "success": bool(result.success), "what": what})
     url = context.get_docs_sites_urls(resource_identifier=identifier)[0]["site_url"]
     from urllib.parse import unquote, urlparse
@@ -148,7 +113,9 @@ def _validate(
     return results, Path(unquote(urlparse(url).path))
 
 
-def _checkpoint(market: str, date: str, profile: Columns, days: Mapping[str, Columns], docs: Path) -> tuple[Any, ...]:
+def _checkpoint(
+    suite: Suite, market: str, date: str, profile: Columns, days: Mapping[str, Columns], docs: Path
+) -> tuple[Any, ...]:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     import pandas as pd
@@ -181,35 +148,43 @@ def _checkpoint(market: str, date: str, profile: Columns, days: Mapping[str, Col
         }
     }
     context = gx.get_context(project_config=config)
-    asset = context.data_sources.add_pandas("book_snapshots").add_dataframe_asset(market)
-    suite = context.suites.add(gx.ExpectationSuite(SUITE))
-    for metric in METRICS:
-        for expectation in _expectations(metric, [p[metric] for p in days.values()]):
-            suite.add_expectation(expectation)
-    definition = gx.ValidationDefinition(name=date, data=asset.add_batch_definition_whole_dataframe(date), suite=suite)
+    asset = context.data_sources.add_pandas(suite.table).add_dataframe_asset(market)
+    expected = context.suites.add(gx.ExpectationSuite(suite.name))
+    for metric in suite.metrics:
+        if np.isfinite(profile[metric.name]).any():
+            for expectation in _expectations(metric, [p[metric.name] for p in days.values()]):
+                expected.add_expectation(expectation)
+    batch = asset.add_batch_definition_whole_dataframe(date)
+    definition = gx.ValidationDefinition(name=date, data=batch, suite=expected)
     actions: list[Any] = [UpdateDataDocsAction(name="data_docs", site_names=["docs"])]
     checkpoint = gx.Checkpoint(
         name=date, validation_definitions=[context.validation_definitions.add(definition)], actions=actions
     )
-    return context, context.checkpoints.add(checkpoint), pd.DataFrame({m: profile[m] for m in METRICS})
+    return context, context.checkpoints.add(checkpoint), pd.DataFrame({m.name: profile[m.name] for m in suite.metrics})
 
 
-def _expectations(metric: str, trailing: list[np.ndarray[Any, Any]]) -> list[Any]:
+def _expectations(metric: Metric, trailing: list[np.ndarray[Any, Any]]) -> list[Any]:
+    """Return what the trailing days (float64 (minutes,) each) let one expect; nothing where they know nothing of it."""
     import great_expectations.expectations as gxe
 
-    pooled = np.concatenate(trailing)
-    pooled = pooled[np.isfinite(pooled)]
-    if not len(pooled):
+    days = [day[np.isfinite(day)] for day in trailing if np.isfinite(day).any()]
+    if not days:
         return []
-    medians = [float(np.nanmedian(day)) for day in trailing if np.isfinite(day).any()]
-    low, high = (float(q) for q in np.quantile(pooled, [0.01, 0.99]))
+    low, high = (float(q) for q in np.quantile(np.concatenate(days), [0.01, 0.99]))
+    middles = [float(np.mean(day) if metric.rule == "rate" else np.median(day)) for day in days]
+    first, last = min(middles), max(middles)
+    if metric.rule == "span":
+        first, last = first - _MIDDLE_SPAN * (high - low), last + _MIDDLE_SPAN * (high - low)
+    else:
+        first, last = first / _MIDDLE_FACTOR, last * _MIDDLE_FACTOR
+    if metric.rule == "factor":
+        bottom, top = low / _RANGE_FACTOR, high * _RANGE_FACTOR
+    else:
+        bottom, top = low - _RANGE_SPAN * (high - low), high + _RANGE_SPAN * (high - low)
+    middle = gxe.ExpectColumnMeanToBeBetween if metric.rule == "rate" else gxe.ExpectColumnMedianToBeBetween
     return [
-        gxe.ExpectColumnMedianToBeBetween(
-            column=metric, min_value=min(medians) / _MEDIAN_FACTOR, max_value=max(medians) * _MEDIAN_FACTOR
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column=metric, min_value=low / _RANGE_FACTOR, max_value=high * _RANGE_FACTOR, mostly=_MOSTLY
-        ),
+        middle(column=metric.name, min_value=first, max_value=last),
+        gxe.ExpectColumnValuesToBeBetween(column=metric.name, min_value=bottom, max_value=top, mostly=_MOSTLY),
     ]
 
 

@@ -37,6 +37,11 @@ TABLES = {**FIXED_TABLES, "features": FEATURES_TABLE, "labels": LABELS_TABLE}
 ROWS = 3
 
 
+def no_drift(_home: Home, _market: Market, _date: str) -> DriftReport:
+    """Judge nothing: Great Expectations takes seconds to import, and tiny days have no drift."""
+    return DriftReport((), None)
+
+
 @dataclass
 class Fake:
     """What to do wrong, and what was built. ``bad``, ``broken``: {(layer, market, date)} refused or raising."""
@@ -55,7 +60,9 @@ class Fake:
             build_profile=self._builder(PROFILE),
             build_features=self._builder(FEATURES),
             build_labels=self._builder(LABELS),
-            judge_drift=lambda home, market, date: DriftReport((), None),
+            judge_drift=no_drift,
+            judge_feature_drift=no_drift,
+            judge_label_drift=no_drift,
         )
 
     def _builder(self, layer: Layer) -> Callable[[Home, Market, str], list[StageResult]]:

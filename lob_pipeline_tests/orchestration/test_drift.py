@@ -15,8 +15,9 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import read_manifest
 from lob_pipeline.lake.writer import PartitionWriter
-from lob_pipeline.quality.expectations import DRIFT_CHECKS
-from lob_pipeline.stages.drift import drift
+from lob_pipeline.quality.drift_suites import BOOKS, SUITES
+from lob_pipeline.stages.drift import drift, feature_drift, label_drift
+from lob_pipeline_tests.orchestration.fake_stages import TABLES, rows_of
 from lob_pipeline_tests.orchestration.test_marts import book
 
 MARKET = parse_market("sim.BTCUSDT")
@@ -39,7 +40,7 @@ def test_a_day_is_compared_with_the_usable_days_before_it(tmp_path: Path) -> Non
         path = publish(home, f"2026-01-0{day}", day)
     before = path.read_bytes()
     alike = drift(home, MARKET, "2026-01-04")
-    assert {o.name: o.status for o in alike.outcomes} == dict.fromkeys(DRIFT_CHECKS, "passed")
+    assert {o.name: o.status for o in alike.outcomes} == dict.fromkeys(BOOKS.checks, "passed")
     assert alike.page is not None
     assert alike.page.is_relative_to(home.reports / "data_docs" / str(MARKET))
     assert path.read_bytes() == before
@@ -48,7 +49,7 @@ def test_a_day_is_compared_with_the_usable_days_before_it(tmp_path: Path) -> Non
     assert {name for name, o in moved.items() if o.status == "refused"} == {"drift_spread_ticks"}
     assert moved["drift_spread_ticks"].facts["trailing_days"] == 4
     assert alike.page.exists()  # pages of other days stay
-    assert not any(o.name in DRIFT_CHECKS for o in read_manifest(path).outcomes)
+    assert not any(o.name in BOOKS.checks for o in read_manifest(path).outcomes)
 
 
 def test_ungated_days_are_no_history_and_no_day_to_judge(tmp_path: Path) -> None:
@@ -61,3 +62,24 @@ def test_ungated_days_are_no_history_and_no_day_to_judge(tmp_path: Path) -> None
     assert {o.status for o in report.outcomes} == {"not_judged"}
     with pytest.raises(RefusedError):
         drift(home, MARKET, "2026-01-02")
+
+
+def test_features_and_labels_are_compared_beside_the_books_on_the_same_site(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for day in ("2026-01-03", "2026-01-04"):
+        publish(home, day, 1)
+        for name in ("features", "labels"):
+            with PartitionWriter(home, PartitionKey(name, MARKET, day, "t100ms"), TABLES[name]) as writer:
+                writer.write(*rows_of(TABLES[name], day, 1))
+                writer.commit(code_fingerprint="x", inputs={}, outcomes=[judge("schema", True, examined=1, judged=1)])
+    reports = {
+        name: compare(home, MARKET, "2026-01-04")
+        for name, compare in (("book_snapshots", drift), ("features", feature_drift), ("labels", label_drift))
+    }
+    for name, report in reports.items():
+        assert tuple(o.name for o in report.outcomes) == SUITES[name].checks
+        assert report.page is not None
+        assert report.page.exists()
+        assert SUITES[name].name in report.page.read_text("utf-8")
+    index = (home.reports / "data_docs" / str(MARKET) / "t100ms" / "site" / "index.html").read_text("utf-8")
+    assert all(suite.name in index for suite in SUITES.values())
