@@ -65,6 +65,9 @@ class DayJudge:
             if reason or isinstance(found, str):
                 return LeftOutDay(date, reason)
             manifests[table] = found
+        profile = self._manifest(PartitionKey("seasonal_profile", self._market, date, self._clock_id))
+        if isinstance(profile, Manifest):
+            manifests["seasonal_profile"] = profile
         for table, manifest in manifests.items():
             reason = self._other_inputs(table, manifest)
             if reason:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,11 @@ from lob_pipeline.lake.reader import Partition, open_partition
 from lob_pipeline.stages.training_set_days import UsedDay
 
 CHUNK_ROWS = 1 << 16
-_PER_MODEL = ("edge_bps", "adverse", "markout_5s_bps", "exit_maker_ratio")
-_LABELS = [
-    *("ts_ns", "side", "valid", "t_arrive_ns", "t_end_ns", "mid_return_bps", "mfe_bps", "mae_bps"),
-    *(f"{n}{s}" for s in SUFFIXES for n in ("filled", "fill_delay_ns", "fill_kind", "entry", *_PER_MODEL)),
-]
-_LABELS_THERE = [name for name in _LABELS if name in LABELS_TABLE.index]
+# Few columns at a time: a whole row group of all of them is as much again as what is kept of a day.
+_FEATURES_AT_ONCE = 12
+_OF_ROW = ("t_arrive_ns", "t_end_ns", "mid_return_bps", "valid", "mfe_bps", "mae_bps")
+_NUMBERS = ("edge_bps", "adverse", "markout_5s_bps", "exit_maker_ratio")
+_OF_MODEL = ("filled", "fill_delay_ns", "fill_kind", "entry", *_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -103,17 +102,19 @@ def _rows_of(home: Home, place: Place, day: UsedDay) -> int:
 def _read_features(
     home: Home, place: Place, day: UsedDay, names: tuple[str, ...], ts_ns: Int64s, usable: Mask, out: Float32s | None
 ) -> None:
-    at = 0
+    usable[:] = True
     with _open(home, place, day, FEATURES_TABLE) as partition:
-        for chunk in partition.chunks(CHUNK_ROWS, ["ts_ns", *names]):
-            part = slice(at, at + len(chunk["ts_ns"]))
-            ts_ns[part] = chunk["ts_ns"]
-            usable[part] = True
-            for j, name in enumerate(names):
-                usable[part] &= ~np.isnan(chunk[name])
-                if out is not None:
-                    out[part, j] = chunk[name]
-            at = part.stop
+        for start in range(0, len(names), _FEATURES_AT_ONCE):
+            batch = names[start : start + _FEATURES_AT_ONCE]
+            at = 0
+            for chunk in partition.chunks(CHUNK_ROWS, ["ts_ns", *batch]):
+                part = slice(at, at + len(chunk["ts_ns"]))
+                ts_ns[part] = chunk["ts_ns"]
+                for j, name in enumerate(batch, start):
+                    usable[part] &= ~np.isnan(chunk[name])
+                    if out is not None:
+                        out[part, j] = chunk[name]
+                at = part.stop
 
 
 def _read_prices(home: Home, place: Place, day: UsedDay, ts_ns: Int64s, price_ticks: Int64s) -> None:
@@ -144,35 +145,42 @@ def _read_labels(
     orders: Orders,
 ) -> None:
     with _open(home, place, day, LABELS_TABLE) as partition:
-        for chunk in partition.chunks(CHUNK_ROWS, _LABELS_THERE):
-            label_ns = np.asarray(chunk["ts_ns"], np.int64)
-            row = np.searchsorted(ts_ns, label_ns)
-            if len(label_ns) and (row[-1] >= len(ts_ns) or not np.array_equal(ts_ns[row], label_ns)):
-                raise RefusedError(
-                    f"labels of {place.market} on {day.date} have rows that its features have not: "
-                    f"run `lob labels {place.market} {day.date}`"
-                )
-            row += first
+        for at, chunk in _located(partition, day, ts_ns, first, list(_OF_ROW)):
+            row = at[0]
             arrive[row], end[row] = chunk["t_arrive_ns"], chunk["t_end_ns"]
             mid[row] = _number(chunk["mid_return_bps"])
-            side = (1 - np.asarray(chunk["side"], np.int64)) >> 1
-            _keep_orders(chunk, (row, side), orders)
+            orders.valid[at] = chunk["valid"]
+            orders.mfe_bps[at], orders.mae_bps[at] = _number(chunk["mfe_bps"]), _number(chunk["mae_bps"])
+        for s in SUFFIXES:
+            for at, chunk in _located(partition, day, ts_ns, first, [f"{name}{s}" for name in _OF_MODEL]):
+                _keep_model(chunk, s, at, orders)
 
 
-def _keep_orders(chunk: Columns, at: tuple[Int64s, Int64s], orders: Orders) -> None:
-    orders.valid[at] = chunk["valid"]
-    orders.mfe_bps[at], orders.mae_bps[at] = _number(chunk["mfe_bps"]), _number(chunk["mae_bps"])
-    for s in SUFFIXES:
-        filled = _flag(chunk[f"filled{s}"])
-        orders.filled[s][at] = filled
-        orders.fill_delay_ns[s][at] = np.ma.filled(chunk[f"fill_delay_ns{s}"], 0)
-        orders.fill_kind[s][at] = np.ma.filled(chunk[f"fill_kind{s}"], 0)
-        for name in _PER_MODEL:
-            if f"{name}{s}" in chunk:
-                getattr(orders, name)[s][at] = _number(chunk[f"{name}{s}"])
-        entry = _number(chunk[f"entry{s}"])
-        entry[filled & np.isnan(orders.edge_bps[s][at])] = np.nan  # "false when the edge is null, and left out"
-        orders.entry[s][at] = entry
+def _located(
+    partition: Partition, day: UsedDay, ts_ns: Int64s, first: int, columns: list[str]
+) -> Iterator[tuple[tuple[Int64s, Int64s], Columns]]:
+    """Yield ((row, side index) of each label row, columns) of the chunks of a day whose rows begin at ``first``."""
+    for chunk in partition.chunks(CHUNK_ROWS, ["ts_ns", "side", *columns]):
+        label_ns = np.asarray(chunk["ts_ns"], np.int64)
+        row = np.searchsorted(ts_ns, label_ns)
+        if len(label_ns) and (row[-1] >= len(ts_ns) or not np.array_equal(ts_ns[row], label_ns)):
+            raise RefusedError(
+                f"labels of {partition.key.market} on {day.date} have rows that its features have not: "
+                f"run `lob labels {partition.key.market} {day.date}`"
+            )
+        yield (row + first, (1 - np.asarray(chunk["side"], np.int64)) >> 1), chunk
+
+
+def _keep_model(chunk: Columns, s: str, at: tuple[Int64s, Int64s], orders: Orders) -> None:
+    filled = _flag(chunk[f"filled{s}"])
+    orders.filled[s][at] = filled
+    orders.fill_delay_ns[s][at] = np.ma.filled(chunk[f"fill_delay_ns{s}"], 0)
+    orders.fill_kind[s][at] = np.ma.filled(chunk[f"fill_kind{s}"], 0)
+    for name in _NUMBERS:
+        getattr(orders, name)[s][at] = _number(chunk[f"{name}{s}"])
+    entry = _number(chunk[f"entry{s}"])
+    entry[filled & np.isnan(chunk[f"edge_bps{s}"])] = np.nan  # false where the edge is null, and left out of the head
+    orders.entry[s][at] = entry
 
 
 def _flag(values: Array) -> Mask:

@@ -11,7 +11,8 @@ from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.labels.spec import LABELS, LABELS_TABLE, LabelConfig, fees_of, labels_json
 
-_BRACKET = ("filled", "fill_delay_ns", "fill_kind", "markout_5s_bps", "edge_bps", "exit_maker_ratio", "adverse", "entry")
+_EDGE = ("edge_bps", "exit_maker_ratio")
+_BRACKET = ("filled", "fill_delay_ns", "fill_kind", "markout_5s_bps", *_EDGE, "adverse", "entry")
 CONTRACT = (
     *("ts_ns", "side", "valid", "t_decide_ns", "t_arrive_ns", "t_end_ns", "mid_return_bps", "direction"),
     *("filled", "filled_lots", "fill_delay_ns", "fill_kind"),
