@@ -110,10 +110,7 @@ def write_bundle(root: Path, info: Mapping[str, Any], arrays: Arrays) -> Bundle:
     Raises ``BadInputError`` when something is missing or out of range.
     """
     plain = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
-    full = dict(info)
-    full["format"] = FORMAT
-    full["features_fingerprint"] = features_fingerprint(full.get("features", ()), str(full.get("clock", "")))
-    full["arrays_sha256"] = digest_arrays(plain)
+    full = complete_info(info, plain)
     check_bundle(full, plain)
     contents = {INFO: canonical(full), ARRAYS: save_arrays(plain)}
     contents[MANIFEST] = canonical({name: hashlib.sha256(data).hexdigest() for name, data in contents.items()})
@@ -122,6 +119,16 @@ def write_bundle(root: Path, info: Mapping[str, Any], arrays: Arrays) -> Bundle:
     if not target.is_dir():
         _publish(root, target, contents)
     return load_bundle(target, sha256)
+
+
+def complete_info(info: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Return ``bundle.json`` with what follows from the rest: format, features fingerprint, digest of the arrays."""
+    return {
+        **info,
+        "format": FORMAT,
+        "features_fingerprint": features_fingerprint(info.get("features", ()), str(info.get("clock", ""))),
+        "arrays_sha256": digest_arrays(arrays),
+    }
 
 
 def _publish(root: Path, target: Path, contents: Mapping[str, bytes]) -> None:
@@ -147,12 +154,13 @@ def _publish(root: Path, target: Path, contents: Mapping[str, bytes]) -> None:
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def load_bundle(folder: Path, sha256: str | None = None) -> Bundle:
+def load_bundle(folder: Path, sha256: str | None = None, *, any_code: bool = False) -> Bundle:
     """Open the bundle in ``folder`` after checking every byte of it.
 
-    ``sha256``: what the release ledger says it is, where that is known. Raises ``BadInputError`` when there is no such
-    folder, ``RefusedError`` in one sentence for a changed, missing, additional, linked or oversized file, a format
-    that is not this version's, contents out of range, and features that this code computes differently.
+    ``sha256``: what the release ledger says it is, where that is known. ``any_code``: open it for looking at, also
+    where this code computes its features differently; never run such a one. Raises ``BadInputError`` when there is no
+    such folder, ``RefusedError`` in one sentence for a changed, missing, additional, linked or oversized file, a
+    format that is not this version's, contents out of range, and features that this code computes differently.
     """
     files = read_bundle_files(folder, LIMITS)
     manifest = parse_canonical(files[MANIFEST], folder / MANIFEST)
@@ -181,7 +189,8 @@ def load_bundle(folder: Path, sha256: str | None = None) -> Bundle:
     except Exception as error:  # safetensors raises its own type, which derives from Exception alone
         raise RefusedError(f"bundle {folder}: {ARRAYS} cannot be read ({error}): register the model again") from error
     check_bundle(info, arrays, f"bundle {folder}", RefusedError)
-    _check_code(folder, info)
+    if not any_code:
+        _check_code(folder, info)
     return Bundle(folder, found, info, arrays)
 
 

@@ -8,12 +8,13 @@ both training ends. Both need parity. Pure: nothing is read or written here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lob_pipeline.core.outcome import CheckOutcome, judge
-from lob_pipeline.models.outputs import COLUMN, TEMPERATURE_HEADS, masked_columns
+from lob_pipeline.models.outputs import HEADS, TEMPERATURE_HEADS, masked_columns
+from lob_pipeline.registry.releases import Release
 from lob_pipeline.registry.semver import recipe_differences
 
 Info = Mapping[str, Any]
@@ -32,41 +33,55 @@ class ReleaseBounds:
 
 
 BOUNDS = ReleaseBounds()
-_HEAD_COLUMN = {"entry": "entry_buy", "direction": "flat", "adverse": "adverse_buy", "fill": "fill_buy"}
+_DECIDING = ("fill", "entry")
+"""The heads that a trade hangs on: their calibration is bounded, every head's temperature is."""
+
+
+def expected_calibration_error(bins: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
+    """Return (mean over rows of |forecast − observed|, rows) of bins as ``evaluation.heads.calibration`` gives them."""
+    rows = sum(int(one["rows"]) for one in bins)
+    if rows == 0:
+        return math.nan, 0
+    return sum(abs(one["forecast"] - one["observed"]) * one["rows"] for one in bins) / rows, rows
 
 
 def judge_calibration(info: Info, bounds: ReleaseBounds = BOUNDS) -> CheckOutcome:
     """Return whether temperatures and held-out calibration errors lie within bounds; masked heads are left out.
 
-    ``info["calibration"]``: by head, ``{"rows", "expected_calibration_error"}``.
+    ``info["calibration"]``: bins by head (``forecast``, ``observed``, ``rows``), both sides pooled.
     """
     masked = masked_columns(info["masked_heads"])
-    heads = [head for head in TEMPERATURE_HEADS if not masked[COLUMN[_HEAD_COLUMN[head]]]]
-    wrong = [problem for head in heads if (problem := _head_problem(info, head, bounds))]
-    rows = [int(info["calibration"].get(head, {}).get("rows", 0)) for head in heads]
+    used = [head for head in TEMPERATURE_HEADS if not all(masked[column] for column in HEADS[head])]
+    wrong = [problem for head in used if (problem := _temperature_problem(info, head, bounds))]
+    errors = {h: expected_calibration_error(info["calibration"].get(h, ())) for h in _DECIDING if h in used}
+    for head, (error, n) in errors.items():
+        if n >= bounds.calibration_rows and not error <= bounds.calibration_error_most:
+            wrong.append(f"calibration error of {head} is {error:.3f}, at most {bounds.calibration_error_most}")
+    rows = [n for _, n in errors.values()]
     return judge(
         "calibration",
         not wrong,
         examined=max(rows, default=0),
         judged=min(rows, default=0),
         minimum=bounds.calibration_rows,
-        message="; ".join(wrong),
-        facts={"temperatures": dict(info["temperatures"]), "calibration": dict(info["calibration"])},
+        message="; ".join(wrong) or _few(rows, bounds),
+        facts={
+            "temperatures": dict(info["temperatures"]),
+            "expected_calibration_error": {h: None if math.isnan(e) else e for h, (e, _) in errors.items()},
+        },
     )
 
 
-def _head_problem(info: Info, head: str, bounds: ReleaseBounds) -> str:
+def _few(rows: Sequence[int], bounds: ReleaseBounds) -> str:
+    least = min(rows, default=0)
+    return "" if least >= bounds.calibration_rows else f"{least} held-out rows, {bounds.calibration_rows} needed"
+
+
+def _temperature_problem(info: Info, head: str, bounds: ReleaseBounds) -> str:
     temperature = info["temperatures"].get(head)
-    if temperature is None or not bounds.temperature_least <= temperature <= bounds.temperature_most:
-        return (
-            f"temperature of {head} is {temperature}, expected {bounds.temperature_least} to {bounds.temperature_most}"
-        )
-    error = info["calibration"].get(head, {}).get("expected_calibration_error")
-    if error is None or not math.isfinite(error):
-        return f"calibration of {head} was not measured on held-out rows"
-    if error > bounds.calibration_error_most:
-        return f"calibration error of {head} is {error:.3f}, at most {bounds.calibration_error_most}"
-    return ""
+    if temperature is not None and bounds.temperature_least <= temperature <= bounds.temperature_most:
+        return ""
+    return f"temperature of {head} is {temperature}, expected {bounds.temperature_least} to {bounds.temperature_most}"
 
 
 def judge_verdict_gate(info: Info) -> CheckOutcome:
@@ -82,6 +97,39 @@ def judge_verdict_gate(info: Info) -> CheckOutcome:
         message="" if verdict == "TRADE" else f"the verdict is {verdict}{f' ({reason})' if reason else ''}, not TRADE",
         facts={"verdict": verdict},
     )
+
+
+def judge_paired(incumbent: Info | None, challenger: Info) -> CheckOutcome | None:
+    """Return whether a recipe change is better than the champion's recipe, fold by fold; None where nothing changed.
+
+    ``evaluation["paired_champion"]``: ``paired_difference`` of both recipes refitted on identical data. Where it was
+    not run this is a warning that says so: the verdict alone then carries the promotion.
+    """
+    if incumbent is None or not recipe_differences(incumbent, challenger):
+        return None
+    found = challenger["evaluation"].get("paired_champion")
+    if not found:
+        changed = ", ".join(recipe_differences(incumbent, challenger))
+        message = f"{changed} changed, and no walk-forward compared both recipes fold by fold"
+        return CheckOutcome("paired", "not_judged", 0, 0, severity="warning", message=message)
+    low, rows = found["low_bps_a_day"], int(found["rows"])
+    ok = low is not None and low > 0
+    message = "" if ok else f"against the champion's recipe its interval begins at {low} bps a day, not above 0"
+    return judge("paired", ok, examined=rows, judged=rows, message=message, facts=dict(found))
+
+
+def readiness(challenger: Release, champion: Release | None) -> list[CheckOutcome]:
+    """Return what the ledger alone says of promoting a challenger: its gates at registration, and its verdict.
+
+    For a look (a sensor); a promotion judges anew, from the bundle itself.
+    """
+    evaluation = {"evaluation": {"verdict": challenger.verdict}}
+    found = [*challenger.outcomes, judge_verdict_gate(evaluation)]
+    if champion is not None:
+        newer = challenger.as_of >= champion.as_of
+        message = "" if newer else f"its data ends on {challenger.as_of}, before the champion's {champion.as_of}"
+        found.append(judge("newer_data", newer, examined=1, judged=1, message=message))
+    return found
 
 
 def judge_same_recipe(incumbent: Info, challenger: Info) -> CheckOutcome:
