@@ -96,6 +96,21 @@ class Partition:
         data = self._file.read_row_groups(list(range(first, self._file.num_row_groups)), columns=names)
         return {n: v[max(0, found - rows) :] for n, v in to_numpy(self.table, data, names).items()}
 
+    def stretch(self, start: int, stop: int, columns: list[str] | None = None) -> Columns:
+        """Return the rows [start, stop), reading only the row groups that hold them; string columns where named."""
+        names = columns or [c.name for c in self.table.columns]
+        first = groups_start = 0
+        groups = []
+        for group in range(self._file.num_row_groups):
+            rows = self._file.metadata.row_group(group).num_rows
+            if first < stop and first + rows > start:
+                groups_start = first if not groups else groups_start
+                groups.append(group)
+            first += rows
+        data = self._file.read_row_groups(groups, columns=names)
+        found = to_numpy(self.table, data, names)
+        return {n: v[start - groups_start : stop - groups_start] for n, v in found.items()}
+
     def strings(self, column: str) -> pa.StringArray:
         """Return a string column."""
         return self._file.read(columns=[column]).column(column).combine_chunks()

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lob_pipeline.core.clock import parse_clock
-from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.instrument import Instrument, Market, parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.features.profile import Profile, neutral_profile
+from lob_pipeline.lake.home import Home
 from lob_pipeline.live.forecast import Forecaster, Identity
 from lob_pipeline.models.config import ModelConfig, receptive_field
 from lob_pipeline.registry.bundle import Bundle, load_bundle, stream_model
+from lob_pipeline.registry.releases import read_releases, releases_ledger
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class OpenBundle:
             return neutral_profile(), "none"
         missing = [name for name in Profile._fields if name not in arrays]
         if missing:
-            raise RefusedError(f"bundle {self.identity.bundle} carries a profile without {missing[0]}: register it again")
+            raise RefusedError(
+                f"bundle {self.identity.bundle} carries a profile without {missing[0]}: register it again"
+            )
         return Profile(*(arrays[name] for name in Profile._fields)), str(self.bundle.info["profile"]["version"])
 
 
@@ -73,3 +77,17 @@ def open_bundle(folder: Path, market: Market | None = None, alias: str = "", sha
     )
     identity.columns()
     return OpenBundle(bundle, identity)
+
+
+def open_released(home: Home, market: Market, model: str) -> OpenBundle:
+    """Open the bundle that ``NAME@ALIAS`` names in the release ledger.
+
+    Raises ``BadInputError`` for another form or alias, ``RefusedError`` when nobody carries the alias.
+    """
+    name, at, alias = model.partition("@")
+    if not (name and at and alias):
+        raise BadInputError(f"model {model!r}: expected NAME@ALIAS, for example lob-moe@champion")
+    release = read_releases(home).current(alias, str(market), name)
+    if release is None:
+        raise RefusedError(f"no {name} of {market} is {alias} in {releases_ledger(home)}: see `lob models`")
+    return open_bundle(release.path, market, alias, release.bundle_sha256)

@@ -97,7 +97,7 @@ class LiveFeed:
         self._sequencer: _LiveSequencer | None = None
         self._crossing: Crossing | None = None
         self._ended: Closing | None = None
-        self._previous_open = self._interrupted = False
+        self._previous_open = self._interrupted = self._was_whole = False
         self._day = -1
         self._latest_ns = self._place = 0
         self._arrived_id: int | None = None
@@ -117,9 +117,14 @@ class LiveFeed:
             self._place += 1
             self._take_trades(job.trades[: counters[card.N_TRADES]])
 
+    @property
+    def broken(self) -> bool:
+        """Whether messages are missing and the book waits for a snapshot."""
+        return self._sequencer is not None and self._was_whole and not self._sequencer.chain[WHOLE]
+
     def lost(self) -> None:
         """The connection broke: messages may be missing until the next snapshot."""
-        self._interrupted = True
+        self._interrupted, self._was_whole = True, False
         if self._sequencer is not None and self._crossing is None:
             self._flush()
             self._sequencer.lose_track()
@@ -180,6 +185,7 @@ class LiveFeed:
 
     def _note_arrival(self, kind: int, update_id: int, when: int) -> None:
         self._interrupted = False
+        self._was_whole = self._was_whole or kind != KIND_DELTA
         self._latest_ns = max(self._latest_ns, when)
         if not self._bridged or kind == KIND_DELTA:
             self._arrived_id = update_id

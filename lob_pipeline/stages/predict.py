@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
-from lob_pipeline.core.tables import PREDICTIONS
+from lob_pipeline.core.tables import PREDICTIONS, SEASONAL_PROFILE
 from lob_pipeline.core.units import shift_date
 from lob_pipeline.features.batch import Bools, Float32s
+from lob_pipeline.features.profile import Profile
 from lob_pipeline.features.registry import BUILT, FEATURES_TABLE, registry_fingerprint
 from lob_pipeline.features.state import Int64s
 from lob_pipeline.lake.home import Home
@@ -27,6 +28,7 @@ from lob_pipeline.live.gates import PredictionGates
 from lob_pipeline.live.opened import OpenBundle, open_bundle
 from lob_pipeline.live.rows import prediction_rows
 from lob_pipeline.registry.releases import ALIASES, read_releases, releases_ledger
+from lob_pipeline.stages.build_profile import profile_of_columns
 from lob_pipeline.stages.result import StageResult, stage_result
 
 CHUNK_ROWS = 1 << 15
@@ -144,7 +146,7 @@ def feature_chunks(features: Partition, rows: int = CHUNK_ROWS) -> Iterator[Feat
     """Yield a partition's rows in order."""
     for columns in features.chunks(rows):
         if len(columns["ts_ns"]):
-            yield _rows(columns)
+            yield feature_rows(columns)
 
 
 def rows_before(home: Home, key: PartitionKey, first_ns: int, count: int) -> Context:
@@ -161,7 +163,7 @@ def rows_before(home: Home, key: PartitionKey, first_ns: int, count: int) -> Con
             break
         with open_partition(home, before, FEATURES_TABLE) as partition:
             same = partition.manifest.extra.get("registry_sha256") == registry_fingerprint()
-            rows = _rows(partition.tail(missing)) if same else _nothing()
+            rows = feature_rows(partition.tail(missing)) if same else _nothing()
         if len(rows.ts_ns) == 0 or int(rows.ts_ns[-1]) != first_ns - step_ns:
             break
         parts.insert(0, rows)
@@ -170,7 +172,8 @@ def rows_before(home: Home, key: PartitionKey, first_ns: int, count: int) -> Con
     return Context(joined, inputs)
 
 
-def _rows(columns: Columns) -> FeatureRows:
+def feature_rows(columns: Columns) -> FeatureRows:
+    """Return columns of ``features`` as rows."""
     features = np.empty((len(columns["ts_ns"]), len(NAMES)), np.float32)
     for i, name in enumerate(NAMES):
         features[:, i] = columns[name]
@@ -179,3 +182,21 @@ def _rows(columns: Columns) -> FeatureRows:
 
 def _nothing() -> FeatureRows:
     return FeatureRows(np.zeros(0, np.int64), np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.bool_))
+
+
+def profile_source(home: Home, opened: OpenBundle) -> Callable[[str], Profile]:
+    """Return what gives a live session a day's profile: the lake's where it is usable, else the bundle's own.
+
+    So live features are those that batch computes of the same day, and a home without a lake works too.
+    """
+    identity = opened.identity
+    own, _ = opened.profile
+
+    def profile_of(date: str) -> Profile:
+        key = PartitionKey("seasonal_profile", identity.market, date, identity.clock_id)
+        if content_or_absent(home, key) == ABSENT:
+            return own
+        with open_partition(home, key, SEASONAL_PROFILE) as partition:
+            return profile_of_columns(partition.read())
+
+    return profile_of
