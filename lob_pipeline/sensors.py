@@ -68,14 +68,8 @@ def promotion_ready(context: dg.SensorEvaluationContext, lake: Lake) -> dg.Senso
     new = [c for c in waiting if told.get(c.challenger.market) != c.challenger.bundle_sha256]
     events = [_observation(c) for c in new if inside(c.challenger.as_of)]
     cursor = json.dumps({c.challenger.market: c.challenger.bundle_sha256 for c in waiting}, sort_keys=True)
-    reason = "; ".join(_sentence(c) for c in waiting) or "no challenger waits for promotion"
+    reason = "; ".join(c.sentence for c in waiting) or "no challenger waits for promotion"
     return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=events)
-
-
-def _sentence(candidate: Candidate) -> str:
-    new, old = candidate.challenger, candidate.champion
-    beside = f"{old.semver} is champion" if old else "there is no champion"
-    return f"{new.name} {new.semver} of {new.market} (as of {new.as_of}, verdict {new.verdict}) waits, {beside}"
 
 
 def _observation(candidate: Candidate) -> dg.AssetObservation:
@@ -84,11 +78,12 @@ def _observation(candidate: Candidate) -> dg.AssetObservation:
         "registered_model",
         partition=partition_key(parse_market(new.market), new.as_of),
         metadata={
-            "promotion": _sentence(candidate),
+            "promotion": candidate.sentence,
             "challenger": new.semver,
             "challenger_bundle_sha256": new.bundle_sha256,
             "champion": old.semver if old else "none",
             "verdict": new.verdict,
+            "checks": dg.MetadataValue.json([outcome.to_json() for outcome in candidate.outcomes]),
         },
     )
 

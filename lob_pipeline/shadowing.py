@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market, parse_market
+from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.manifest import read_manifest
+from lob_pipeline.lake.manifest import ABSENT, read_manifest
 from lob_pipeline.lake.paths import PART, PartitionKey
+from lob_pipeline.lake.reader import content_or_absent
+from lob_pipeline.registry.promotion import readiness
 from lob_pipeline.registry.releases import CHALLENGER, CHAMPION, Release, Releases, read_releases
 
 LOOK_BACK = 7  # partitions whose footer is read in search of a usable one
@@ -33,10 +36,20 @@ class Unscored:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A challenger and the champion it would follow (None: the first)."""
+    """A challenger, the champion it would follow (None: the first), and what the ledger says of promoting it."""
 
     challenger: Release
     champion: Release | None
+    outcomes: tuple[CheckOutcome, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Return who waits, and what stands in the way by the ledger alone."""
+        new, old = self.challenger, self.champion
+        beside = f"{old.semver} is champion" if old else "there is no champion"
+        against = [o.message or o.name for o in self.outcomes if o.status != "passed"]
+        said = f"{new.name} {new.semver} of {new.market} (as of {new.as_of}, verdict {new.verdict}) waits, {beside}"
+        return f"{said}; against it: {'; '.join(against)}" if against else f"{said}; `lob promote` judges it anew"
 
 
 def unscored(home: Home) -> list[Unscored]:
@@ -45,7 +58,7 @@ def unscored(home: Home) -> list[Unscored]:
     for market, releases in sorted(_by_market(read_releases(home)).items()):
         name = parse_market(market)
         day = newest_usable(home, name, releases[0].clock)
-        missing = tuple(r for r in releases if day and not _scored(home, name, day, r))
+        missing = tuple(r for r in releases if day and not scored(home, name, day, r))
         if day and missing:
             found.append(Unscored(name, day, missing))
     return found
@@ -66,13 +79,25 @@ def newest_usable(home: Home, market: Market, clock: str) -> str | None:
     return None
 
 
+def scored(home: Home, market: Market, date: str, release: Release) -> bool:
+    """Whether a release has usable predictions of a day, made from the features that the lake holds now."""
+    key = PartitionKey("predictions", market, date, release.clock, bundle=release.sha12, origin="batch")
+    try:
+        manifest = read_manifest(key.path(home))
+    except (FileNotFoundError, RefusedError):
+        return False
+    now = content_or_absent(home, PartitionKey("features", market, date, release.clock))
+    return manifest.usable and manifest.is_of(key) and manifest.inputs.get(f"features/{date}") == now != ABSENT
+
+
 def candidates(home: Home) -> list[Candidate]:
     """Return every market's challenger beside its champion."""
     found = []
     for _, releases in sorted(_by_market(read_releases(home)).items()):
         by_alias = {alias: r for r in releases for alias in r.aliases}
         if CHALLENGER in by_alias:
-            found.append(Candidate(by_alias[CHALLENGER], by_alias.get(CHAMPION)))
+            new, old = by_alias[CHALLENGER], by_alias.get(CHAMPION)
+            found.append(Candidate(new, old, tuple(readiness(new, old))))
     return found
 
 
@@ -84,6 +109,3 @@ def _by_market(known: Releases) -> dict[str, list[Release]]:
     return found
 
 
-def _scored(home: Home, market: Market, day: str, release: Release) -> bool:
-    key = PartitionKey("predictions", market, day, release.clock, bundle=release.sha12, origin="batch")
-    return key.path(home).exists()

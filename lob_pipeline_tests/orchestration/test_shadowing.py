@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.outcome import judge
+from lob_pipeline.core.tables import PREDICTIONS
+from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.registry.releases import read_releases, record_promoted, record_registered
 from lob_pipeline.resources import Lake
@@ -45,11 +50,17 @@ def register(home: Home, sha256: str, version: int) -> None:
     record_registered(home, info, sha256, version, "a test", [judge("parity", True, examined=1, judged=1)])
 
 
-def predict(home: Home, sha256: str, day: str) -> None:
-    """Put a file where the predictions of a bundle are: the sensor asks only whether they are there."""
-    path = PartitionKey("predictions", MARKET, day, "t100ms", bundle=sha256[:12], origin="batch").path(home)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"")
+def predict(home: Home, sha256: str, day: str, *, gate: bool = True) -> None:
+    """Publish predictions of a bundle, made from the features that stand."""
+    zeros = {c.name: np.zeros(2, c.dtype) for c in PREDICTIONS.columns if c.dtype != "string"}
+    columns = {**zeros, "ts_ns": np.full(2, day_start_ns(day) + 1), "side": np.array([-1, 1], np.int8)}
+    strings = {c.name: pa.array(["x", "y"]) for c in PREDICTIONS.columns if c.dtype == "string"}
+    key = PartitionKey("predictions", MARKET, day, "t100ms", bundle=sha256[:12], origin="batch")
+    features = content_or_absent(home, PartitionKey("features", MARKET, day, "t100ms"))
+    with PartitionWriter(home, key, PREDICTIONS) as writer:
+        writer.write(columns, strings)
+        outcomes = [judge("schema", True, examined=2, judged=2)] if gate else []
+        writer.commit(code_fingerprint="x", inputs={f"features/{day}": features}, outcomes=outcomes)
 
 
 def look(sensor: dg.SensorDefinition, home: Home, cursor: str | None = None) -> dg.SensorResult:
@@ -85,6 +96,16 @@ def test_a_new_challenger_is_shown_a_day_that_the_champion_has_seen(home: Home) 
     assert FIRST[:12] not in str(request.run_key)
 
 
+def test_predictions_of_other_features_or_without_a_gate_are_none(home: Home) -> None:
+    register(home, FIRST, 1)
+    predict(home, FIRST, "2026-01-07", gate=False)
+    assert len(look(live_shadow, home).run_requests) == 1
+    predict(home, FIRST, "2026-01-07")
+    assert not look(live_shadow, home).run_requests
+    publish(home, "2026-01-07", 70)  # the day is rebuilt with other contents
+    assert len(look(live_shadow, home).run_requests) == 1
+
+
 def test_unusable_and_damaged_days_are_passed_over(home: Home) -> None:
     register(home, FIRST, 1)
     publish(home, "2026-01-07", 7, gate=False)
@@ -108,7 +129,9 @@ def test_a_challenger_is_reported_once_and_promoted_by_nobody(home: Home) -> Non
     register(home, FIRST, 1)
     ledger = (home.ledgers / "releases.jsonl").read_bytes()
     told = look(promotion_ready, home)
-    assert "waits, there is no champion" in str(told.skip_reason.skip_message)
+    said = str(told.skip_reason.skip_message)
+    assert "waits, there is no champion" in said
+    assert "DO_NOT_TRADE" in said.split("against it:")[1]
     (event,) = told.asset_events
     assert isinstance(event, dg.AssetObservation)
     assert event.partition == f"{read_releases(home).releases[0].as_of}|{MARKET}"
