@@ -1,4 +1,4 @@
-"""``make demo``: a simulated market through every stage, in the Dagster instance that ``make ui`` shows.
+"""``make demo``: a simulated market from bytes to the verdict, in the Dagster instance that ``make ui`` shows.
 
 Nothing here is special to the demo but the market: the same register, plan and run that a user's own recordings take.
 """
@@ -10,11 +10,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lob_pipeline.core.errors import LobError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.lake.home import Home, find_home
+
+if TYPE_CHECKING:
+    from lob_pipeline.learning import Learned
 
 MARKET = parse_market("sim.BTCUSDT")
 DAYS = 3
@@ -101,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from lob_pipeline.stages.ingest import register
 
-    days = register(home, MARKET, paths)
+    days = register(home, MARKET, paths, replace=True)  # another seed or edge takes the place of the last one
 
     from lob_pipeline.runner import run_stale
 
@@ -112,15 +115,43 @@ def main(arguments: list[str] | None = None) -> int:
         raise LobError("a stage was refused: see the lines above and `lob status`")
     holds = _certificates(home, days)
     _labels(home, days)
-    _say(f"\nthe simulated market's known truth: planted edge {truth['truth']['edge_bps']:g} bps, seed {options.seed}")
 
+    from lob_pipeline.learning import learn
     from lob_pipeline.stages.first_page import first_page
 
+    _say("")
+    learned = learn(home, MARKET, max(days), say=_say)
     page = first_page(home, MARKET, min(days), max(days), None)
-    _say(f"\nfirst page       {page}")
+    _result(learned, truth["truth"], options.seed)
+    _say(f"\nreport           {learned.walk['report']}")
+    _say(f"first page       {page}")
     _say("look at the run  make ui, then http://127.0.0.1:3000")
     _say(f"done in {time.monotonic() - started:.0f} s")
     return 0 if holds else 3
+
+
+def _result(learned: Learned, truth: dict[str, Any], seed: int) -> None:
+    """Print the verdict table beside what the simulator knows."""
+    from lob_pipeline.stages.walk_lines import walk_lines
+
+    _say("")
+    for line in walk_lines({**learned.walk, "report": None}):
+        _say(line)
+    for note in learned.walk["notes"]:
+        _say(f"note             {note}")
+    edge = truth["edge_bps"]
+    known = (
+        f"a null market (seed {seed}): nothing was planted, there is nothing to earn after fees"
+        if not edge
+        else f"an edge of {edge:g} bps gross of fees was planted (seed {seed}); fees are "
+        f"{learned.walk['maker_fee_bps']:g} bps a passive fill, {learned.walk['taker_fee_bps']:g} bps a crossing one"
+    )
+    _say(f"known truth      {known}")
+    if learned.release:
+        _say(
+            f"registered       {learned.release['name']} {learned.release['semver']} as challenger "
+            f"({learned.trained['parameters']:,} parameters); promote: lob promote lob-moe@challenger --why ..."
+        )
 
 
 if __name__ == "__main__":

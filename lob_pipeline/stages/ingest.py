@@ -105,6 +105,7 @@ def register(
     *,
     tick: str | None = None,
     lot: str | None = None,
+    replace: bool = False,
     keep: bool = True,
     progress: Progress | None = None,
 ) -> list[str]:
@@ -112,12 +113,13 @@ def register(
 
     ``build_events`` then gives the partitions that ``ingest`` would have published. Raises as ``ingest`` does.
     """
-    call = _examine(home, market, paths, tick, lot, replace=False)
+    call = _examine(home, market, paths, tick, lot, replace)
     if call.files:
         for _ in arrivals(call.files, call.grid, progress):
             pass  # reading fills the facts
-        sources = _sources(call, keep, replace=False)
-        require_continuation(call.known, call.known.plus(sources), market, sources)
+        sources = _sources(call, keep, replace)
+        if not replace:
+            require_continuation(call.known, call.known.plus(sources), market, sources)
         _register(home, call.files, sources, keep)
     return _book_days(registered(home), call)
 
