@@ -9,7 +9,7 @@ import typer
 
 from lob_pipeline.cli.output import HomeOption, JsonOption, emit, note, open_home
 
-WhyOption = Annotated[str, typer.Option("--why", help="the reason, written into the ledger", show_default="required")]
+WhyOption = Annotated[str, typer.Option("--why", help="the reason, written into the ledger")]
 OfMarketOption = Annotated[
     str | None, typer.Option("--market", help="venue.SYMBOL", show_default="the only one there is")
 ]
@@ -56,7 +56,7 @@ def _model_lines(result: dict[str, Any]) -> Iterator[str]:
 
 def promote(
     model: Annotated[str, typer.Argument(metavar="NAME@ALIAS", help="for example lob-moe@challenger or lob-moe@1.2.0")],
-    why: WhyOption = "",
+    why: WhyOption,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="same recipe on newer data: judge it against the champion")
     ] = False,
@@ -75,7 +75,7 @@ def promote(
 
 
 def rollback(
-    why: WhyOption = "",
+    why: WhyOption,
     market: OfMarketOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,

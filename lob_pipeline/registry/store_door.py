@@ -68,13 +68,13 @@ def connect(place: Place, say: Callable[[str], None] | None, *, may_create: bool
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         if place.database is not None and not place.database.exists():
-            _make_database(place.database)
+            make_database(place.database)
         client = MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
         client.search_experiments(max_results=1)  # opens the store
     return client
 
 
-def _make_database(path: Path) -> None:
+def make_database(path: Path) -> None:
     """Make the tables in a file of another name and rename it: a killed process leaves no half-made database."""
     from mlflow import MlflowClient
 

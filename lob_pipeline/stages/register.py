@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,13 +107,12 @@ def _register(
 ) -> Registration:
     """Judge, then make folder, run and version, ledger line, aliases: in this order."""
     step = judge_step(*_comparable(previous, info, arrays), version or info["semver"])
-    _require(step)
+    _require([step])
     store = open_store(home, releases, say)
     bundle = write_bundle(bundles_folder(home), info, arrays)
     outcomes = (step, judge_parity(bundle), judge_calibration(bundle.info))
     try:
-        for outcome in outcomes:
-            _require(outcome)
+        _require(outcomes)
     except RefusedError:
         shutil.rmtree(bundle.path)  # its contents are no release's: `_standing` looked
         raise
@@ -128,10 +127,11 @@ def _register(
     return Registration("registered", release, why, tuple(store.sync_aliases(read_releases(home))))
 
 
-def _require(outcome: CheckOutcome) -> None:
+def _require(outcomes: Iterable[CheckOutcome]) -> None:
     """Raise ``RefusedError`` where a gate refuses; one that was not judged registers, and keeps from promotion."""
-    if outcome.refuses:
-        raise RefusedError(f"the model was not registered: {outcome.name}: {outcome.message}")
+    refused = [f"{outcome.name}: {outcome.message}" for outcome in outcomes if outcome.refuses]
+    if refused:
+        raise RefusedError(f"the model was not registered: {'; '.join(refused)}")
 
 
 def _remove_staged(home: Home) -> None:
