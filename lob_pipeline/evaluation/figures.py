@@ -1,4 +1,4 @@
-"""The figures of the first page as plain plotly specifications: data in, JSON-ready dictionaries out."""
+"""The house style of figures, and those of the first page, as plain plotly specifications: data in, JSON out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def style_words(style: str) -> str:
     return style.replace("_", "–")
 
 
-def _layout(height: int, **more: Any) -> dict[str, Any]:
+def layout(height: int, **more: Any) -> dict[str, Any]:
+    """Return a plotly layout in the house style; ``more`` adds to it or replaces parts."""
     base: dict[str, Any] = {
         "height": height,
         "margin": {"l": 84, "r": 20, "t": 12, "b": 46},
@@ -35,11 +36,13 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
     return {**base, **more}
 
 
-def _axis(title: str, **more: Any) -> dict[str, Any]:
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """Return an axis with a quiet title."""
     return {**_AXIS, "title": {"text": title, "font": {"size": 12, "color": QUIET}, "standoff": 8}, **more}
 
 
-def _line(colour: str, width: float = 1.6, dash: str = "solid") -> dict[str, Any]:
+def line(colour: str, width: float = 1.6, dash: str = "solid") -> dict[str, Any]:
+    """Return a line style."""
     return {"color": colour, "width": width, "dash": dash}
 
 
@@ -57,7 +60,7 @@ def through_time(overview: dict[str, Any], quote: str) -> Figure:
         y = [None if b.get(key) is None else sign * b[key] for b in bins]
         return {
             "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "yaxis": axis,
-            "line": _line(colour), "hovertemplate": "%{y:,.4~g}", **more,
+            "line": line(colour), "hovertemplate": "%{y:,.4~g}", **more,
         }  # fmt: skip
 
     data = [
@@ -75,15 +78,15 @@ def through_time(overview: dict[str, Any], quote: str) -> Figure:
         for s in overview["invalid_spans"]
         if s["rows"]
     ]  # fmt: skip
-    layout = _layout(
+    spec = layout(
         560,
-        xaxis=_axis("UTC", anchor="y", showgrid=False, rangebreaks=_pauses(overview)),
-        yaxis=_axis(f"depth, {quote} (asks below)", domain=[0, 0.34], tickformat="~s"),
-        yaxis2=_axis("spread, bps", domain=[0.39, 0.66], rangemode="tozero"),
-        yaxis3=_axis(f"mid, {quote}", domain=[0.71, 1.0], tickformat=",~f"),
+        xaxis=axis("UTC", anchor="y", showgrid=False, rangebreaks=_pauses(overview)),
+        yaxis=axis(f"depth, {quote} (asks below)", domain=[0, 0.34], tickformat="~s"),
+        yaxis2=axis("spread, bps", domain=[0.39, 0.66], rangemode="tozero"),
+        yaxis3=axis(f"mid, {quote}", domain=[0.71, 1.0], tickformat=",~f"),
         shapes=shapes,
     )
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": spec}
 
 
 def _areas(name: str, bins: list[dict[str, Any]], key: str, colour: str, sign: int) -> list[dict[str, Any]]:
@@ -98,7 +101,7 @@ def _areas(name: str, bins: list[dict[str, Any]], key: str, colour: str, sign: i
         {
             "type": "scatter", "mode": "lines", "name": name, "legendgroup": name, "showlegend": i == 0, "yaxis": "y",
             "x": [iso(b["ts_ns"]) for b in run], "y": [sign * b[key] for b in run], "fill": "tozeroy",
-            "line": _line(colour, 1), "hovertemplate": "%{y:,.4~g}",
+            "line": line(colour, 1), "hovertemplate": "%{y:,.4~g}",
         }
         for i, run in enumerate(r for r in runs if r)
     ]  # fmt: skip
@@ -119,26 +122,26 @@ def spread_distribution(overview: dict[str, Any]) -> Figure:
         "type": "bar", "x": names, "y": [100 * e["share"] for e in table], "marker": {"color": BID},
         "hovertemplate": "%{x} ticks: %{y:.2f} % of the time<extra></extra>",
     }  # fmt: skip
-    layout = _layout(
+    spec = layout(
         320,
         hovermode="closest",
         bargap=0.15 if len(table) > 5 else 0.7,
-        xaxis=_axis("spread, ticks", type="category", showgrid=False),
-        yaxis=_axis("share of valid rows, %", rangemode="tozero"),
+        xaxis=axis("spread, ticks", type="category", showgrid=False),
+        yaxis=axis("share of valid rows, %", rangemode="tozero"),
     )
-    return {"data": [bars], "layout": layout}
+    return {"data": [bars], "layout": spec}
 
 
 def message_rate(overview: dict[str, Any]) -> Figure:
     """Book messages a second through time."""
     bins = overview["bins"]
-    line = {
+    trace = {
         "type": "scatter", "mode": "lines", "x": [iso(b["ts_ns"]) for b in bins],
-        "y": [b.get("messages_hz") for b in bins], "line": _line(INK, 1.2), "hovertemplate": "%{y:.3~g} a second",
+        "y": [b.get("messages_hz") for b in bins], "line": line(INK, 1.2), "hovertemplate": "%{y:.3~g} a second",
     }  # fmt: skip
-    x_axis = _axis("UTC", showgrid=False, nticks=5, tickangle=0, rangebreaks=_pauses(overview))
-    layout = _layout(320, xaxis=x_axis, yaxis=_axis("messages a second", rangemode="tozero"))
-    return {"data": [line], "layout": layout}
+    x_axis = axis("UTC", showgrid=False, nticks=5, tickangle=0, rangebreaks=_pauses(overview))
+    spec = layout(320, xaxis=x_axis, yaxis=axis("messages a second", rangemode="tozero"))
+    return {"data": [trace], "layout": spec}
 
 
 def cost_curve(costs: dict[str, Any]) -> Figure:
@@ -155,17 +158,17 @@ def cost_curve(costs: dict[str, Any]) -> Figure:
                     "type": "scatter", "mode": "lines+markers" if key == "p50" else "lines", "connectgaps": False,
                     "name": f"{style_words(style)}, {name}", "x": sizes,
                     "y": [e["quantiles_bps"][key] for e in entries],
-                    "line": _line(STYLE_COLOURS[style], 2 if key == "p50" else 1.4, dash),
+                    "line": line(STYLE_COLOURS[style], 2 if key == "p50" else 1.4, dash),
                     "hovertemplate": "%{y:.2f} bps",
                 }
             )  # fmt: skip
-    layout = _layout(
+    spec = layout(
         380,
-        xaxis=_axis("order size, quote currency", type="log", tickformat="~s", dtick=1, showgrid=False),
-        yaxis=_axis("round trip, bps", rangemode="tozero"),
+        xaxis=axis("order size, quote currency", type="log", tickformat="~s", dtick=1, showgrid=False),
+        yaxis=axis("round trip, bps", rangemode="tozero"),
         margin={"l": 84, "r": 20, "t": 64, "b": 46},
     )
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": spec}
 
 
 def cost_by_hour(costs: dict[str, Any]) -> Figure | None:
@@ -188,14 +191,14 @@ def cost_by_hour(costs: dict[str, Any]) -> Figure | None:
         "colorbar": {"title": {"text": "bps"}, "thickness": 12, "outlinewidth": 0}, "xgap": 1, "ygap": 1,
         "hovertemplate": "%{x}:00 UTC, %{y} quote: %{z:.3f} bps<extra></extra>",
     }  # fmt: skip
-    layout = _layout(
+    spec = layout(
         300,
         hovermode="closest",
-        xaxis=_axis("hour, UTC", showgrid=False, zeroline=False, dtick=max(1, len(hours) // 12)),
-        yaxis=_axis("order size, quote", type="category", showgrid=False),
+        xaxis=axis("hour, UTC", showgrid=False, zeroline=False, dtick=max(1, len(hours) // 12)),
+        yaxis=axis("order size, quote", type="category", showgrid=False),
         margin={"l": 80, "r": 20, "t": 12, "b": 46},
     )
-    return {"data": [heat], "layout": layout}
+    return {"data": [heat], "layout": spec}
 
 
 def feasibility_bars(found: dict[str, Any]) -> Figure:
@@ -219,20 +222,20 @@ def feasibility_bars(found: dict[str, Any]) -> Figure:
         colour = STYLE_COLOURS[styles[0]]
         words = "all fees" if len(styles) == len(STYLES) else ", ".join(map(style_words, styles)) + " fees"
         lines.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": fee, "y1": fee})
-        lines[-1]["line"] = _line(colour, 1.6, "dash")
+        lines[-1]["line"] = line(colour, 1.6, "dash")
         notes.append({"xref": "paper", "x": 1, "xanchor": "left", "xshift": 6, "y": fee, "showarrow": False})
         notes[-1] |= {"text": f"{words} {fee:g}", "font": {"size": 12, "color": colour}}
-    layout = _layout(
+    spec = layout(
         360,
         hovermode="closest",
         bargap=0.45,
-        xaxis=_axis("horizon", type="category", showgrid=False),
-        yaxis=_axis("bps", rangemode="tozero"),
+        xaxis=axis("horizon", type="category", showgrid=False),
+        yaxis=axis("bps", rangemode="tozero"),
         shapes=lines,
         annotations=notes,
         margin={"l": 84, "r": 170, "t": 12, "b": 46},
     )
-    return {"data": [bars], "layout": layout}
+    return {"data": [bars], "layout": spec}
 
 
 def fill_age_bars(labels: dict[str, Any]) -> Figure:
@@ -253,11 +256,11 @@ def fill_age_bars(labels: dict[str, Any]) -> Figure:
                 "hovertemplate": "%{y:.2f} bps, effective n %{customdata:,}",
             }
         )  # fmt: skip
-    layout = _layout(
+    spec = layout(
         340,
         barmode="group",
-        xaxis=_axis("time from arrival to fill", type="category", showgrid=False),
-        yaxis=_axis("5 s markout of fills, bps"),
+        xaxis=axis("time from arrival to fill", type="category", showgrid=False),
+        yaxis=axis("5 s markout of fills, bps"),
         margin={"l": 84, "r": 20, "t": 36, "b": 46},
     )
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": spec}

@@ -33,13 +33,13 @@ def pbo(variants: dict[str, PnlSeries], splits: int = SPLITS) -> dict[str, Any]:
     Time is cut into ``splits`` stretches; for every half of them the variant with the largest P&L there is looked up
     in the other half. With ω its relative rank among the N variants there (1 / (N + 1) worst), PBO is the share of
     halves with ln(ω / (1 − ω)) <= 0: the best in sample does no better than the median out of sample (Bailey, Borwein,
-    López de Prado, Zhu 2017). None for fewer than two variants or ``splits`` rows.
+    López de Prado, Zhu 2017). None for fewer than two variants or ``splits`` rows, or where none ever traded.
     """
     names = list(variants)
     if len(names) < 2:
         return {"pbo": None, "variants": names, "halves": 0}
     pnl = _matrix(variants)
-    if len(pnl) < splits:
+    if len(pnl) < splits or not pnl.any():
         return {"pbo": None, "variants": names, "halves": 0}
     parts = np.stack([part.sum(axis=0) for part in np.array_split(pnl, splits)])
     halves = list(combinations(range(splits), splits // 2))
@@ -84,7 +84,7 @@ def reality_check(
 
     V = max_k mean_k; V* = max_k (mean*_k − mean_k) over stationary-bootstrap resamples that are shared by all variants;
     ``p_value`` = share of V* >= V (White 2000, with not trading as the benchmark). None below ``MINIMUM_BLOCKS`` mean
-    blocks or without variants.
+    blocks, without variants, or where none ever traded.
     """
     result: dict[str, Any] = {"best": None, "p_value": None, "variants": list(variants)}
     if not variants:
@@ -94,7 +94,7 @@ def reality_check(
     block = max(1.0, first.block_rows())
     means = pnl.mean(axis=0) if len(pnl) else np.zeros(len(variants))
     result["best"] = list(variants)[int(means.argmax())]
-    if len(pnl) / block < MINIMUM_BLOCKS:
+    if len(pnl) / block < MINIMUM_BLOCKS or not pnl.any():
         return result
     sums = np.concatenate((np.zeros((1, len(variants))), np.cumsum(pnl - means, axis=0)))
     out = np.empty(replicates)

@@ -1,20 +1,15 @@
-"""The first page: one HTML file that opens without a network, its certificate in words on top.
-
-Everything that came from a file or a command line is escaped; the data of a figure travels as JSON in which no tag can
-end. The page carries plotly's script, so it weighs about 5 MB and needs nothing else.
-"""
+"""The first page: one HTML file that opens without a network, its certificate in words on top (see ``sheet``)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from typing import Any
 
 from lob_pipeline.evaluation import figures
 from lob_pipeline.evaluation.costs import STYLES
+from lob_pipeline.evaluation.sheet import Sheet, bullet_list, fact
 from lob_pipeline.evaluation.tables import (
     certificate_table,
     cost_table,
@@ -26,7 +21,6 @@ from lob_pipeline.evaluation.tables import (
 from lob_pipeline.evaluation.words import certificate_words
 
 _CARDS = 2
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 @dataclass(frozen=True)
@@ -54,63 +48,14 @@ class FirstPage:
         return bool(self.certificates) and all(c["certificate"]["holds"] for c in self.certificates)
 
 
-def json_for_script(data: Any) -> str:
-    """Return JSON that is safe inside a script element: no ``<``, ``>``, ``&`` or line separator survives."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
-def _asset(name: str) -> str:
-    return resources.files("lob_pipeline.evaluation").joinpath("page", name).read_text("utf-8")
-
-
-class _Figures:
-    """Hands out figure elements and remembers their data for the end of the page."""
-
-    def __init__(self, commands: dict[str, str]) -> None:
-        self.commands = commands
-        self.scripts: list[str] = []
-
-    def element(self, key: str, spec: figures.Figure, caption: str) -> str:
-        name = f"figure-{len(self.scripts) + 1}"
-        self.scripts.append(f'<script type="application/json" id="{name}">{json_for_script(spec)}</script>')
-        height = int(spec["layout"]["height"])
-        made = f" Made by <code>{escape(self.commands[key])}</code>." if key in self.commands else ""
-        return (
-            f'<figure><div class="plot" data-figure="{name}" style="height:{height}px"></div>'
-            f"<figcaption>{escape(caption)}{made}</figcaption></figure>"
-        )
-
-
 def render(page: FirstPage) -> str:
     """Return the whole page as HTML text."""
-    from plotly.offline import get_plotlyjs  # takes most of a second: only where a page is written
-
-    drawn = _Figures(page.commands)
+    drawn = Sheet(page.commands)
     body = "\n".join(part for section in _sections(page, drawn) for part in section)
-    title = f"{page.market}, first page"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{escape(title)}</title>
-<style>{_asset("page.css")}</style>
-</head>
-<body>
-{body}
-{"".join(drawn.scripts)}
-<script>{get_plotlyjs()}</script>
-<script>{_asset("page.js")}</script>
-</body>
-</html>
-"""
+    return drawn.document(f"{page.market}, first page", body)
 
 
-def _sections(page: FirstPage, drawn: _Figures) -> Iterator[list[str]]:
+def _sections(page: FirstPage, drawn: Sheet) -> Iterator[list[str]]:
     yield _head(page)
     yield _cards(page)
     yield _facts(page)
@@ -135,17 +80,14 @@ def _head(page: FirstPage) -> list[str]:
     ]
 
 
-def _list(items: list[str], kind: str) -> str:
-    return "".join(f'<li class="{kind}">{escape(item)}</li>' for item in items)
-
-
 def _certificate_card(entry: dict[str, Any]) -> str:
     words = certificate_words(entry["certificate"])
     missing = [f"not checked, because the recording does not carry it: {m}" for m in words["not_checked"]]
     return (
         f'<div class="card {"good" if words["holds"] else "bad"}"><div class="what">book certificate, '
         f'{escape(entry["date"])}</div><div class="headline">{escape(words["headline"])}</div><ul>'
-        f"{_list(words['against'], 'no')}{_list(words['proved'], 'yes')}{_list(missing, 'none')}</ul></div>"
+        f"{bullet_list(words['against'], 'no')}{bullet_list(words['proved'], 'yes')}"
+        f"{bullet_list(missing, 'none')}</ul></div>"
     )
 
 
@@ -160,7 +102,7 @@ def _holding_card(entries: list[dict[str, Any]]) -> str:
     head = f"{len(entries)} day{'' if len(entries) == 1 else 's'} hold{'s' if len(entries) == 1 else ''}"
     return (
         f'<div class="card good"><div class="what">book certificates</div><div class="headline">{head}</div>'
-        f"<ul>{_list(lines, 'yes')}</ul></div>"
+        f"<ul>{bullet_list(lines, 'yes')}</ul></div>"
     )
 
 
@@ -182,10 +124,6 @@ def _cards(page: FirstPage) -> list[str]:
     return parts
 
 
-def _fact(name: str, value: str, unit: str = "") -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{escape(unit)}</small></dd></div>"
-
-
 def _facts(page: FirstPage) -> list[str]:
     over, spread = page.overview, page.costs["spread"]["quantiles_bps"]
     total = {name: sum(c["certificate"][name] for c in page.certificates) for name in ("messages", "level_rows")}
@@ -193,17 +131,17 @@ def _facts(page: FirstPage) -> list[str]:
     coverage = "–" if over["coverage"] is None else f"{over['coverage']:.2%}"
     return [
         '<dl class="facts">',
-        _fact("coverage: rows that are valid", coverage),
-        _fact("rows", f"{over['rows']:,}"),
-        _fact("book messages", f"{total['messages']:,}"),
-        _fact("level changes", f"{total['level_rows']:,}"),
-        _fact("median spread", "–" if spread["p50"] is None else f"{spread['p50']:.3g}", "bps"),
-        _fact("fees: maker–maker / mixed / taker–taker", fees, "bps"),
+        fact("coverage: rows that are valid", coverage),
+        fact("rows", f"{over['rows']:,}"),
+        fact("book messages", f"{total['messages']:,}"),
+        fact("level changes", f"{total['level_rows']:,}"),
+        fact("median spread", "–" if spread["p50"] is None else f"{spread['p50']:.3g}", "bps"),
+        fact("fees: maker–maker / mixed / taker–taker", fees, "bps"),
         "</dl>",
     ]
 
 
-def _market(page: FirstPage, drawn: _Figures) -> list[str]:
+def _market(page: FirstPage, drawn: Sheet) -> list[str]:
     spans = page.overview["invalid_spans"]
     shaded = sum(1 for s in spans if s["rows"])
     shade = f" {shaded} stretch{'es' if shaded != 1 else ''} without a valid row shaded." if shaded else ""
@@ -223,7 +161,7 @@ def _market(page: FirstPage, drawn: _Figures) -> list[str]:
     ]
 
 
-def _cost(page: FirstPage, drawn: _Figures) -> list[str]:
+def _cost(page: FirstPage, drawn: Sheet) -> list[str]:
     parts = [
         "<h2>What a round trip costs, by size</h2>",
         "<p>A maker leg pays its fee; a taker leg pays its fee, half the spread and what its size walks into the book. "
@@ -240,7 +178,7 @@ def _cost(page: FirstPage, drawn: _Figures) -> list[str]:
     return parts
 
 
-def _feasible(page: FirstPage, drawn: _Figures) -> list[str]:
+def _feasible(page: FirstPage, drawn: Sheet) -> list[str]:
     found = page.feasibility
     return [
         "<h2>Feasibility: the best case against the fees</h2>",
@@ -255,7 +193,7 @@ def _feasible(page: FirstPage, drawn: _Figures) -> list[str]:
     ]
 
 
-def _orders(page: FirstPage, drawn: _Figures) -> list[str]:
+def _orders(page: FirstPage, drawn: Sheet) -> list[str]:
     labels = page.feasibility["labels"]
     return [
         "<h2>Simulated maker orders</h2>",

@@ -20,11 +20,14 @@ Float = npt.NDArray[np.float64]
 
 MINIMUM_BLOCKS = 10
 """With fewer mean blocks in the series an interval is not given: it would only look like one."""
+MINIMUM_VALUES = 10
+"""Nor with fewer values: a single one would be its own interval."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % block-bootstrap interval; ``low``/``high`` are None below ``MINIMUM_BLOCKS`` blocks.
+    """A mean with its 95 % block-bootstrap interval; ``low``/``high`` are None below ``MINIMUM_BLOCKS`` blocks
+    or ``MINIMUM_VALUES`` values.
 
     ``n`` counts values, ``blocks`` how many mean blocks the series holds.
     """
@@ -82,7 +85,7 @@ def block_mean(values: Float, mean_block_rows: float, *, replicates: int = 1000,
         return Estimate(None, None, None, 0, blocks)
     filled = np.where(known, values, 0.0)
     mean = float(filled.sum() / n)
-    if blocks < MINIMUM_BLOCKS:
+    if blocks < MINIMUM_BLOCKS or n < MINIMUM_VALUES:
         return Estimate(mean, None, None, n, blocks)
     # the mean is taken out first: prefix sums of large equal numbers would lose the digits that vary
     sums = np.concatenate(([0.0], np.cumsum(np.where(known, filled - mean, 0.0))))

@@ -13,7 +13,7 @@ from lob_pipeline.evaluation.figures import style_words
 _LONGEST = 12
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     """Return a table; ``rows`` hold HTML that their makers escaped."""
     top = "".join(f"<th>{escape(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
@@ -30,6 +30,7 @@ def number(value: float | None, digits: int = 2, *, signed: bool = False, colour
     """Return a number for a cell, an en dash where it is not known."""
     if value is None:
         return "–"
+    value = round(value, digits) + 0.0  # no negative zero
     text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
     text = text.replace("-", "−")
     if coloured and value != 0:
@@ -72,7 +73,7 @@ def cost_table(costs: dict[str, Any]) -> str:
         )
     head = ["size, quote", "buy p50, bps", "sell p50", "buy p95", "sell p95", "beyond the book"]
     head += [f"{style_words(s)}, bps" for s in STYLES] + ["taker–taker, quote"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def feasibility_table(found: dict[str, Any]) -> str:
@@ -89,7 +90,7 @@ def feasibility_table(found: dict[str, Any]) -> str:
         for e in found["horizons"]
     ]
     head = ["horizon", "average move, bps", "effective n", "moves above maker–maker fees", "adverse selection, bps"]
-    return _table(head + [f"{style_words(s)} net, bps" for s in STYLES], rows)
+    return table(head + [f"{style_words(s)} net, bps" for s in STYLES], rows)
 
 
 def label_table(labels: dict[str, Any]) -> str:
@@ -111,7 +112,7 @@ def label_table(labels: dict[str, Any]) -> str:
         )
     head = ["queue model", "fill rate", "filled rows", "effective n", "median wait, s", "5 s markout, bps"]
     head += ["edge after fees, bps", "edge > 0", "perfect selection, bps an order"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _bounds(estimate: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def certificate_table(certificates: list[dict[str, Any]]) -> str:
         rows.append([words, *("–" if v is None else f"{v:,}" for v in values)])
     rows.append(["gaps", *(f"{len(c['certificate']['gaps']):,}" for c in certificates)])
     rows.append(["coverage", *(share(c["certificate"]["coverage"], 2) for c in certificates)])
-    return _table(["", *(c["date"] for c in certificates)], rows)
+    return table(["", *(c["date"] for c in certificates)], rows)
 
 
 def gap_table(certificates: list[dict[str, Any]], spans: list[dict[str, int]]) -> str:
@@ -164,4 +165,4 @@ def gap_table(certificates: list[dict[str, Any]], spans: list[dict[str, int]]) -
     ]
     left = max(0, len(gaps) - _LONGEST) + max(0, len(spans) - _LONGEST)
     more = f'<p class="under">{left:,} more are not listed.</p>' if left else ""
-    return _table(["UTC", "what", ""], rows) + more
+    return table(["UTC", "what", ""], rows) + more

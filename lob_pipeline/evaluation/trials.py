@@ -65,10 +65,13 @@ def record_trial(
 def count_trials(home: Home, market: str | None = None) -> Trials:
     """Return how many trials were made (of ``market`` where given) and the variance of their Sharpe ratios.
 
-    At least 1: a verdict is a trial. Raises ``LobError`` when the chain is broken: a count from it would be a claim.
+    At least 1: a verdict is a trial. Placebos (``summary.placebo_seed`` of 0 or more) stand in the ledger and are not
+    counted: permuted outcomes are no look at the market. Raises ``LobError`` when the chain is broken: a count from it
+    would be a claim.
     """
     records = verify(home).records
     summaries = [r["summary"] for r in records if market is None or r["summary"].get("market") == market]
+    summaries = [s for s in summaries if s.get("placebo_seed", -1) < 0]
     ratios = [float(s["sharpe"]) for s in summaries if s.get("sharpe") is not None and math.isfinite(s["sharpe"])]
     return Trials(max(1, len(summaries)), float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0)
 

@@ -93,6 +93,7 @@ def _interval_json(series: PnlSeries, estimate: Estimate) -> dict[str, Any]:
         "total_bps": total,
         "per_day_bps": total / series.days if series.days else None,
         "days": series.days,
+        "maker_legs": float(np.nanmean(series.maker_legs)) if series.filled else None,
     }
 
 
@@ -115,7 +116,7 @@ def _count_gates(
     per_fold = min((found["filled"] for score in scores for found in score.queues.values()), default=0)
     masked = [s.fold for s in scores if any(head.startswith("entry") for head in s.masked_heads)]
     known = sum(e.low is not None for e in estimates.values())
-    blocks = min(e.blocks for e in estimates.values())
+    blocks, values = (min(getattr(e, what) for e in estimates.values()) for what in ("blocks", "n"))
     few = "in the queue model that fills least"
     return [
         _Gate("folds", len(scores), gates.minimum_folds, len(scores) >= gates.minimum_folds, "count",
@@ -130,7 +131,7 @@ def _count_gates(
         _Gate("folds_with_entry_masked", len(masked), 0, not masked, "count",
               f"The entry head had too few examples to learn from in {len(masked)} of {len(scores)} folds."),
         _Gate("intervals", known, len(estimates), known == len(estimates), "count",
-              f"The test blocks hold {blocks:.1f} blocks of the bootstrap, too few for an interval."),
+              f"{values} trades in {blocks:.1f} blocks of the bootstrap are too few for an interval."),
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.evaluation.overview import BINS, Overview, invalid_spans
-from lob_pipeline.evaluation.report import json_for_script
+from lob_pipeline.evaluation.sheet import json_for_script
 from lob_pipeline.evaluation.words import certificate_words
 from lob_pipeline_tests.evaluation.rows import book_rows
 
