@@ -9,7 +9,6 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.datasets.inputs import model_inputs
 from lob_pipeline.features.registry import BUILT
 
-
 SETS = (("full89", 89), ("orderflow15", 15), ("static73", 73), ("full89+tape", 103))
 
 
