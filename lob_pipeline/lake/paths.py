@@ -45,8 +45,8 @@ class PartitionKey:
         if self.table == BY_BUNDLE:
             if self.origin not in ORIGINS or self.bundle is None or not _BUNDLE.match(self.bundle):
                 raise BadInputError(
-                    f"a partition of {self.table} names a bundle (12 hex digits) and an origin ({' or '.join(ORIGINS)}), "
-                    f"not {self.bundle!r} and {self.origin!r}"
+                    f"a partition of {self.table} names a bundle (12 hex digits) and an origin "
+                    f"({' or '.join(ORIGINS)}), not {self.bundle!r} and {self.origin!r}"
                 )
         elif self.bundle is not None or self.origin is not None:
             raise BadInputError(f"a partition of {self.table} names neither a bundle nor an origin")

@@ -100,7 +100,7 @@ class Partition:
         """Return the rows [start, stop), reading only the row groups that hold them; string columns where named."""
         names = columns or [c.name for c in self.table.columns]
         first = groups_start = 0
-        groups = []
+        groups: list[int] = []
         for group in range(self._file.num_row_groups):
             rows = self._file.metadata.row_group(group).num_rows
             if first < stop and first + rows > start:

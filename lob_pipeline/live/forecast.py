@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -91,6 +92,10 @@ class Forecasts(NamedTuple):
     seen: Int64s
     inputs: npt.NDArray[np.uint8]
 
+    def last(self) -> Forecasts:
+        """Return the last instant alone."""
+        return Forecasts(self.ts_ns[-1:], self.valid[-1:], self.numbers[-1:], self.seen[-1:], self.inputs[-1:])
+
 
 class Forecaster:
     """Takes feature rows in order, one or many at a time, and returns the same bits either way.
@@ -118,7 +123,7 @@ class Forecaster:
         ready = np.zeros(n, np.bool_)
         breaks = np.flatnonzero(np.diff(ts_ns, prepend=self._last_ns) != self.identity.step_ns)
         edges = [0, *(int(b) for b in breaks if b > 0), n]
-        for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+        for lo, hi in pairwise(edges):
             if lo in breaks:
                 self._state, self._seen = self._model.new_state(), 0
             if hi > lo:
@@ -134,7 +139,7 @@ class Forecaster:
     def _witness(self, rows: Float32s, usable: Bools, broken: Bools) -> tuple[Int64s, npt.NDArray[np.uint8]]:
         """Return how many usable rows each row is the end of, and the hash of what its forecast depends on."""
         n, width = rows.shape[0], 4 * rows.shape[1]
-        data = memoryview(rows.reshape(-1).view(np.uint8)) if rows.size else memoryview(b"")
+        data = rows.tobytes()
         seen = np.zeros(n, np.int64)
         inputs = np.empty((n, INPUT_BYTES), np.uint8)
         held, count = self._digests, self._seen

@@ -35,7 +35,7 @@ class PredictionGates:
 
     def add(self, forecasts: Forecasts, columns: Columns, strings: dict[str, pa.Array]) -> None:
         """Look at the next instants and at the rows made of them."""
-        self._schema.add({name: strings.get(name, columns.get(name)) for name in PREDICTIONS.names})
+        self._schema.add({name: strings[name] if name in strings else columns[name] for name in PREDICTIONS.names})
         valid = forecasts.valid
         self._rows += len(valid)
         self._valid += int(valid.sum())

@@ -1,4 +1,4 @@
-"""One live session: messages in, books and features with the kernels of the batch, forecasts spooled, days published."""
+"""One live session: messages in, books and features by the batch's kernels, forecasts spooled, days published."""
 
 from __future__ import annotations
 

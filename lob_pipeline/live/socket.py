@@ -119,7 +119,9 @@ class Listener:
                     keeper.cancel()
                 return None
         except InvalidURI as error:
-            raise BadInputError(f"{self.url!r} is no websocket address: expected ws://host:port or wss://host") from error
+            raise BadInputError(
+                f"{self.url!r} is no websocket address: expected ws://host:port or wss://host"
+            ) from error
         except ResyncError as error:
             return str(error)
         except ConnectionClosedOK:
@@ -131,7 +133,7 @@ class Listener:
         except InvalidHandshake as error:
             return f"it answers, but not as a websocket server: {error}"
         except (OSError, TimeoutError) as error:
-            return str(error.strerror if isinstance(error, OSError) and error.strerror else error) or type(error).__name__
+            return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
     async def _keep(self, socket: ClientConnection) -> None:
         """Ping, tell the time, and close the connection when it is silent or the run is to stop."""

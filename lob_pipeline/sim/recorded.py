@@ -50,7 +50,9 @@ def recorded_files(paths: list[Path]) -> list[FileInfo]:
     infos = [detect_file(path) for path in paths]
     for info in infos:
         if info.format == "bybit_trades_csv":
-            raise BadInputError(f"{info.path} is a table of trades, not what a websocket sends: give the book recording")
+            raise BadInputError(
+                f"{info.path} is a table of trades, not what a websocket sends: give the book recording"
+            )
         if info.format != infos[0].format:
             raise BadInputError(f"{info.path} is {info.format}, {infos[0].path} is {infos[0].format}: give one stream")
     return infos
@@ -66,8 +68,8 @@ def frames(infos: list[FileInfo]) -> Iterator[Frame]:
         return
     if any(info.recv_path is None and info.format == "bybit_messages" for info in infos):
         raise BadInputError(
-            "books and trades in separate files have an order only by their receive times: keep the *.recv_ts.txt files "
-            "beside them"
+            "books and trades in separate files have an order only by their receive times: keep the *.recv_ts.txt "
+            "files beside them"
         )
     lanes = [(frame for info in lane for frame in _frames_of(info)) for lane in (trades, books)]
     yield from heapq.merge(*lanes, key=lambda frame: frame.time_ns)

@@ -221,7 +221,7 @@ class LiveFeed:
         self._crossing, self._day = Crossing(ended, self._instrument.sequence), day
 
     def _open_day(self) -> None:
-        """It is clear how the day opens: close the one before, take its book over if it goes on, pass on what waited."""
+        """Close the day before, take its book over if it goes on, pass on what waited for that to be clear."""
         crossing, ended, waiting = self._crossing, self._ended, self._waiting
         if crossing is None:
             return
@@ -292,7 +292,8 @@ class LiveFeed:
         for array, value in zip(self._one, values, strict=True):
             array[0] = value
         self._kinds[:n] = kind
-        return Events(*self._one, self._kinds[:n], side, price, size)
+        ts_ns, recv_ns, update_id, prev_id = self._one
+        return Events(ts_ns, recv_ns, update_id, prev_id, self._kinds[:n], side, price, size)
 
 
 def _message(head: list[int], job: Job, levels: int) -> BookMessages:

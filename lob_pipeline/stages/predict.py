@@ -16,9 +16,11 @@ from lob_pipeline.core.tables import PREDICTIONS, SEASONAL_PROFILE
 from lob_pipeline.core.units import shift_date
 from lob_pipeline.features.batch import Bools, Float32s
 from lob_pipeline.features.profile import Profile
-from lob_pipeline.features.registry import BUILT, FEATURES_TABLE, registry_fingerprint
+from lob_pipeline.features.registry import BUILT, FEATURES_TABLE
 from lob_pipeline.features.state import Int64s
+from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.manifest import ABSENT
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import Partition, content_or_absent, open_partition
@@ -41,6 +43,10 @@ class FeatureRows(NamedTuple):
     ts_ns: Int64s
     features: Float32s
     valid: Bools
+
+    def cut(self, start: int, stop: int) -> FeatureRows:
+        """Return the rows [start, stop)."""
+        return FeatureRows(self.ts_ns[start:stop], self.features[start:stop], self.valid[start:stop])
 
 
 class Context(NamedTuple):
@@ -111,7 +117,8 @@ def build_predictions(
 def predictions_of_day(home: Home, market: Market, date: str) -> PredictReport:
     """Forecast a day with the champion and the challenger that the release ledger names.
 
-    Raises ``RefusedError`` when nothing is registered for the market, and as ``build_predictions`` does.
+    Raises ``RefusedError`` when nothing is registered for the market, when a gate refuses, and as
+    ``build_predictions`` does.
     """
     releases = read_releases(home)
     found = {role: releases.current(role, str(market)) for role in ALIASES}
@@ -119,9 +126,13 @@ def predictions_of_day(home: Home, market: Market, date: str) -> PredictReport:
         raise RefusedError(
             f"no model of {market} is registered in {releases_ledger(home)}: train one and register it first"
         )
-    return PredictReport(
+    report = PredictReport(
         {role: build_predictions(home, market, date, r.path, alias=role) for role, r in found.items() if r is not None}
     )
+    refused = [f"{role}: {result.reason}" for role, result in report.results.items() if result.refused]
+    if refused:
+        raise RefusedError(f"predictions of {market} on {date} were refused ({'; '.join(refused)})")
+    return report
 
 
 def require_clock(opened: OpenBundle, clock: str | None) -> None:
@@ -134,12 +145,20 @@ def require_clock(opened: OpenBundle, clock: str | None) -> None:
 
 
 def open_features(home: Home, key: PartitionKey) -> Partition:
-    """Open a usable features partition of this code's registry. Raises ``RefusedError`` for any other."""
+    """Open a usable features partition that this code computed, as a bundle's features are. ``RefusedError`` else."""
     features = open_partition(home, key, FEATURES_TABLE)
-    if features.manifest.extra.get("registry_sha256") != registry_fingerprint():
+    if not _is_of_this_code(home, features):
         features.close()
-        raise RefusedError(f"{key} was computed with other formulas than this code's: run `lob features` again")
+        raise RefusedError(
+            f"{key} was computed by other code than this: run `lob features {key.market} {key.date} --clock "
+            f"{key.clock}`"
+        )
     return features
+
+
+def _is_of_this_code(home: Home, features: Partition) -> bool:
+    instrument = partition_instrument(home, features.key.market, features.key.date)
+    return features.manifest.code_fingerprint == code_fingerprint("features", instrument)
 
 
 def feature_chunks(features: Partition, rows: int = CHUNK_ROWS) -> Iterator[FeatureRows]:
@@ -162,14 +181,12 @@ def rows_before(home: Home, key: PartitionKey, first_ns: int, count: int) -> Con
         if content == ABSENT:
             break
         with open_partition(home, before, FEATURES_TABLE) as partition:
-            same = partition.manifest.extra.get("registry_sha256") == registry_fingerprint()
-            rows = feature_rows(partition.tail(missing)) if same else _nothing()
+            rows = feature_rows(partition.tail(missing)) if _is_of_this_code(home, partition) else joined_rows([])
         if len(rows.ts_ns) == 0 or int(rows.ts_ns[-1]) != first_ns - step_ns:
             break
         parts.insert(0, rows)
         first_ns, missing = int(rows.ts_ns[0]), missing - len(rows.ts_ns)
-    joined = FeatureRows(*(np.concatenate(column) for column in zip(_nothing(), *parts, strict=True)))
-    return Context(joined, inputs)
+    return Context(joined_rows(parts), inputs)
 
 
 def feature_rows(columns: Columns) -> FeatureRows:
@@ -180,8 +197,13 @@ def feature_rows(columns: Columns) -> FeatureRows:
     return FeatureRows(columns["ts_ns"].astype(np.int64), features, columns["valid"].astype(np.bool_))
 
 
-def _nothing() -> FeatureRows:
-    return FeatureRows(np.zeros(0, np.int64), np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.bool_))
+def joined_rows(parts: list[FeatureRows]) -> FeatureRows:
+    """Return parts one after the other; none gives no rows."""
+    return FeatureRows(
+        np.concatenate([np.zeros(0, np.int64), *(part.ts_ns for part in parts)]),
+        np.concatenate([np.zeros((0, len(NAMES)), np.float32), *(part.features for part in parts)]),
+        np.concatenate([np.zeros(0, np.bool_), *(part.valid for part in parts)]),
+    )
 
 
 def profile_source(home: Home, opened: OpenBundle) -> Callable[[str], Profile]:

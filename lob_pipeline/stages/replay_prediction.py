@@ -1,4 +1,4 @@
-"""``lob replay-prediction``: a stored prediction computed again from its bundle and the lake's features, byte by byte."""
+"""``lob replay-prediction``: a stored prediction made again from its bundle and the lake's features, byte by byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lob_pipeline.live.forecast import DIGEST_BYTES
 from lob_pipeline.live.opened import OpenBundle, open_bundle
 from lob_pipeline.live.rows import SIDES, VARYING, prediction_rows
 from lob_pipeline.registry.releases import bundles_folder
-from lob_pipeline.stages.predict import FeatureRows, feature_rows, open_features, rows_before
+from lob_pipeline.stages.predict import FeatureRows, feature_rows, joined_rows, open_features, rows_before
 
 _ID = re.compile(r"([0-9a-f]{12})-(.+)-(t[0-9]+m?s)-([0-9]{1,19})-([bs])\Z")
 _COMPARED = tuple(c.name for c in PREDICTIONS.columns if c.name not in VARYING)
@@ -140,7 +140,7 @@ class _Replayer:
         rows = self._rows_to(int(stored["ts_ns"]))
         found = None
         for count in self._lengths(rows, str(stored["input_sha256"])):
-            found = self._again(FeatureRows(*(part[len(part) - count :] for part in rows)), stored)
+            found = self._again(rows.cut(len(rows.ts_ns) - count, len(rows.ts_ns)), stored)
             self.used = count
         if found is None:
             raise RefusedError(
@@ -155,8 +155,7 @@ class _Replayer:
                 )
 
     def _again(self, rows: FeatureRows, stored: dict[str, Any]) -> dict[str, Any]:
-        forecasts = self._opened.forecaster().run(*rows)
-        last = type(forecasts)(*(part[-1:] for part in forecasts))
+        last = self._opened.forecaster().run(*rows).last()
         columns, strings = prediction_rows(self._opened.identity, last)
         side = SIDES.index(int(stored["side"]))
         found: dict[str, Any] = {name: values[side] for name, values in columns.items()}
@@ -184,7 +183,7 @@ class _Replayer:
         rows = self._stretch(max(0, end - count), end)
         if end < count:
             before = rows_before(self._home, self._key, int(self._times[0]), count - end).rows
-            rows = FeatureRows(*(np.concatenate(pair) for pair in zip(before, rows, strict=True)))
+            rows = joined_rows([before, rows])
         return rows
 
     def _stretch(self, start: int, stop: int) -> FeatureRows:
@@ -192,7 +191,7 @@ class _Replayer:
             columns = self._features.stretch(start, min(len(self._times), max(stop, start + _READ_ROWS)))
             self._held = start, feature_rows(columns)
         first, held = self._held
-        return FeatureRows(*(part[start - first : stop - first] for part in held))
+        return held.cut(start - first, stop - first)
 
 
 def _same(stored: Any, found: Any) -> bool:

@@ -57,7 +57,14 @@ def random_weights(config: ModelConfig, seed: int) -> dict[str, np.ndarray]:
 
 
 def random_bundle(
-    root: Path, market: str, clock: str, *, seed: int = 1, size: str = "demo", grid: dict[str, str] | None = None, **changes: Any
+    root: Path,
+    market: str,
+    clock: str,
+    *,
+    seed: int = 1,
+    size: str = "demo",
+    grid: dict[str, str] | None = None,
+    **changes: Any,
 ) -> Bundle:
     """Write a bundle of random weights under ``root`` and return it. ``changes`` replace keys of its info."""
     names, _ = model_inputs(changes.pop("feature_set", "full89"), parse_clock(clock))
