@@ -23,6 +23,7 @@ ALIASES = (CHAMPION, CHALLENGER)
 REGISTERED: Final = "registered"
 PROMOTED: Final = "promoted"
 ROLLED_BACK: Final = "rolled_back"
+_FIELDS = ("version", "semver", "clock", "as_of", "verdict", "bundle_sha256", "at", "mlflow_run_id", "dagster_run_id")
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,13 @@ def _apply(
     known = {r["bundle_sha256"] for r in found if (r["name"], r["market"]) == line}
     stack = champions.get(line, ())
     if record["event"] == REGISTERED:
+        missing = [key for key in _FIELDS if key not in record]
+        if missing:
+            raise KeyError(missing[0])
         if record["version"] in {r["version"] for r in found if r["name"] == record["name"]}:
             raise ValueError(f"version {record['version']} exists already")
+        if record["bundle_sha256"] in known:
+            raise ValueError(f"bundle {record['bundle_sha256'][:12]} is registered already")
         found.append(record)
         challengers[line] = record["bundle_sha256"]
         return
@@ -148,7 +154,7 @@ def _apply(
         if challengers.get(line) == record["to"]:
             del challengers[line]
     elif record["event"] == ROLLED_BACK:
-        if stack[-2] != record["to"]:
+        if stack[-2:-1] != (record["to"],):
             raise ValueError("it does not go back to the champion before")
         champions[line] = stack[:-1]
     else:
