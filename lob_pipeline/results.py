@@ -53,7 +53,7 @@ def report(
     """Run ``stage`` on the one partition of this run and yield its document as metadata, its checks logged before.
 
     ``may_lack_data``: a stage that refuses for want of data says so and yields nothing: what follows is skipped and
-    the run is green. Any other error raises ``dagster.Failure`` with the error's own sentence.
+    the run is green. Any other error, and a refusing gate, raises ``dagster.Failure`` with its own sentence.
     """
     key = context.partition_key
     (asset,) = context.selected_asset_keys
@@ -69,6 +69,9 @@ def report(
         outcomes.insert(0, _enough(document))
     for event in evaluations(asset, key, outcomes):
         context.log_event(event)
+    refused = refusals_in(document)
+    if refused:
+        raise dg.Failure(description=f"{key}: {'; '.join(refused)}", allow_retries=False)
     _name_each_other(context, document)
     yield dg.MaterializeResult(asset_key=asset, metadata=metadata_in(document))
 
@@ -116,6 +119,13 @@ def outcomes_in(document: Mapping[str, Any]) -> list[CheckOutcome]:
     """Return the checks of a document: its ``outcomes``, and its ``gates`` as warnings with value and bound."""
     found = [CheckOutcome.from_json(dict(o)) for o in document.get("outcomes", ())]
     return found + [_gate(dict(gate)) for gate in document.get("gates", ())]
+
+
+def refusals_in(document: Mapping[str, Any]) -> list[str]:
+    """Return why a gate kept something of a document from being published: its own checks, or a part's ``refused``."""
+    found = [f"{o.name}: {o.message or 'refused'}" for o in outcomes_in(document) if o.refuses]
+    parts = [(name, part) for name, part in document.items() if isinstance(part, Mapping) and part.get("refused")]
+    return found + [f"{name}: {part.get('reason') or 'refused'}" for name, part in parts]
 
 
 def _gate(gate: dict[str, Any]) -> CheckOutcome:

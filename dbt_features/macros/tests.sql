@@ -24,3 +24,29 @@ from {{ model }} as a
 join {{ model }} as b using (venue, symbol, clock, date, hour, side)
 where b.size_quote > a.size_quote and b.slippage_p50_bps < a.slippage_p50_bps - 1e-9
 {% endtest %}
+
+{# Each count is at most the one after it. #}
+{% test not_more_than(model, columns) %}
+select {{ columns | join(', ') }} from {{ model }}
+where false
+{%- for k in range(1, columns | length) %} or {{ columns[k - 1] }} > {{ columns[k] }}{% endfor %}
+{% endtest %}
+
+{# What fills under the pessimistic queue model fills under the proportional one, and that under the optimistic one. #}
+{% test ordered_queues(model) %}
+select p.venue, p.symbol, p.date, p.side
+from {{ model }} as p
+join {{ model }} as m using (venue, symbol, clock, date, side)
+join {{ model }} as o using (venue, symbol, clock, date, side)
+where p.queue_model = 'pessimistic' and m.queue_model = 'proportional' and o.queue_model = 'optimistic'
+  and (p.filled_orders > m.filled_orders or m.filled_orders > o.filled_orders)
+{% endtest %}
+
+{# The ages of a day, side and queue model are all its filled orders. #}
+{% test ages_add_up(model) %}
+select b.venue, b.symbol, b.date, b.side, b.queue_model
+from {{ ref('label_base_rates_daily') }} as b
+left join {{ model }} as a using (venue, symbol, clock, date, side, queue_model)
+group by all
+having sum(coalesce(a.fills, 0)) <> any_value(b.filled_orders)
+{% endtest %}

@@ -26,7 +26,7 @@ from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.lake.storage import storing
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_features"
-READ_TABLES = ("book_snapshots", "trades")
+READ_TABLES = ("book_snapshots", "trades", "labels")
 _SOURCES = ("*.yml", "macros/**/*.sql", "models/**/*.sql", "models/**/*.yml", "tests/**/*.sql")
 
 

@@ -17,7 +17,15 @@ from lob_pipeline.partitions import FIRST_DAY, inside, make_partitions, parse_ke
 from lob_pipeline.stages.layers import LAYERS, TABLES, layer_of
 from lob_pipeline_tests.orchestration.fake_stages import register_days
 
-MARTS = {"stg_book_snapshots", "stg_trades", "market_quality_daily", "slippage_by_size_daily"}
+MARTS = {
+    "stg_book_snapshots",
+    "stg_trades",
+    "stg_labels",
+    "market_quality_daily",
+    "slippage_by_size_daily",
+    "label_base_rates_daily",
+    "fill_age_daily",
+}
 RESULTS = {
     "training_set": "training",
     "lob_moe": "training",
@@ -65,6 +73,9 @@ def test_every_asset_and_what_it_reads(graph: AssetGraph) -> None:
         "stg_trades": ["trades"],
         "market_quality_daily": ["stg_book_snapshots", "stg_trades"],
         "slippage_by_size_daily": ["stg_book_snapshots"],
+        "stg_labels": ["labels"],
+        "label_base_rates_daily": ["stg_labels"],
+        "fill_age_daily": ["stg_labels"],
         "training_set": ["features", "labels"],
         "feasibility_report": ["book_snapshots", "labels", "training_set"],
         "walk_forward_report": ["book_snapshots", "labels", "training_set"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from lob_pipeline.core.outcome import judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, LEVELS, TRADES
 from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.evaluation.costs import CostConfig, row_costs
+from lob_pipeline.labels.spec import LABELS_TABLE, LabelConfig
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.writer import PartitionWriter
@@ -55,6 +57,45 @@ def trades(date: str, seed: int) -> Columns:
     columns["side"] = rng.choice(np.array([-1, 1], dtype=np.int8), 60)
     columns["price_ticks"][:] = 600_000
     columns["size_lots"] = rng.integers(1, 50, 60)
+    return columns
+
+
+SUFFIX = {"proportional": "", "pessimistic": "_pess", "optimistic": "_opt"}
+
+
+def labels(date: str, seed: int, rows: int = 300) -> Columns:
+    """Random orders, two a row: some not valid, delays up to 30 s that repeat, the queue models in their order."""
+    rng = np.random.default_rng(seed)
+    n = 2 * rows
+    columns: Columns = {}
+    for column in LABELS_TABLE.columns:
+        empty = np.full(n, np.nan) if column.dtype == "float64" else np.zeros(n, column.dtype)
+        columns[column.name] = np.ma.array(empty, mask=True) if column.nullable and column.dtype != "float64" else empty
+    columns["ts_ns"] = day_start_ns(date) + (np.repeat(np.arange(rows, dtype=np.int64), 2) + 1) * 100_000_000
+    columns["side"] = np.tile(np.array([-1, 1], np.int8), rows)
+    valid = columns["valid"] = rng.random(n) < 0.8
+    columns["t_arrive_ns"] = columns["t_decide_ns"] = columns["t_end_ns"] = columns["ts_ns"]
+    patience = rng.random(n)
+    for suffix, chance in (("_pess", 0.3), ("", 0.5), ("_opt", 0.7)):
+        filled = valid & (patience < chance)
+        delay = np.where(filled, 1 + rng.integers(0, 60, n) * 500_000_000, -1)
+        markout = np.where(filled, rng.normal(-0.5, 2.0, n), np.nan)
+        columns[f"filled{suffix}"] = np.ma.array(filled, mask=~valid)
+        columns[f"fill_delay_ns{suffix}"] = np.ma.array(delay, mask=~valid)
+        columns[f"markout_5s_bps{suffix}"] = markout
+        columns[f"edge_bps{suffix}"] = np.where(rng.random(n) < 0.95, markout - 4.0, np.nan)
+        columns[f"exit_maker_ratio{suffix}"] = np.where(filled, 0.5, np.nan)
+        columns[f"adverse{suffix}"] = np.ma.array(markout < -1.0, mask=~filled)
+        columns[f"entry{suffix}"] = np.ma.array(filled & (markout > 0), mask=~valid)
+    return columns
+
+
+def publish_labels(home: Home, date: str, seed: int, *, gate: bool = True) -> Columns:
+    columns = labels(date, seed)
+    with PartitionWriter(home, PartitionKey("labels", MARKET, date, "t100ms"), LABELS_TABLE) as writer:
+        writer.write(columns)
+        outcomes = [judge("schema", True, examined=1, judged=1)] if gate else []
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=outcomes)
     return columns
 
 
@@ -142,21 +183,92 @@ def test_quality_equals_numpy(home: Home, first: Columns) -> None:
         assert (found[8] or 0) == printed["size_lots"][here & (printed["side"] == 1)].sum()
 
 
-def test_only_what_changed_is_computed_and_unusable_days_leave(home: Home, first: Columns) -> None:
+def test_without_labels_their_marts_are_empty(home: Home, first: Columns) -> None:
+    for mart in ("label_base_rates_daily", "fill_age_daily"):
+        assert query(home, f"select count(*) from {mart}") == [(0,)]
+
+
+@pytest.fixture(scope="module")
+def second(home: Home, first: Columns) -> Columns:
+    """The labels of the first day, after a second day of books came: what is done is left alone."""
     marts = Marts(home)
     assert marts.state() == ("fresh", "")
+    columns = publish_labels(home, "2026-01-05", 5)
     publish(home, "2026-01-06", 2)
     assert marts.state() == ("stale", "usable partitions changed")
     parsed = marts.manifest.with_name("parsed.sha256")
     before = parsed.stat().st_mtime_ns
     assert Session(home, lambda line: None, None).build_marts()
     assert parsed.stat().st_mtime_ns == before  # parsed once
-    days = "select date, count(*) from slippage_by_size_daily group by date order by date"
-    assert query(home, days) == [("2026-01-05", 20), ("2026-01-06", 20)]
+    return columns
+
+
+def test_base_rates_equal_numpy(home: Home, second: Columns) -> None:
+    for side, word in ((1, "buy"), (-1, "sell")):
+        for queue, suffix in SUFFIX.items():
+            rows = second["side"] == side
+            valid = rows & second["valid"]
+            filled = valid & np.ma.filled(second[f"filled{suffix}"], False)
+            edge = second[f"edge_bps{suffix}"][filled]
+            instants = (second["t_arrive_ns"] + np.ma.getdata(second[f"fill_delay_ns{suffix}"]))[filled]
+            ((*counts, filled_share, adverse, entry, mean, markout),) = query(
+                home,
+                "select orders, valid_orders, filled_orders, distinct_fill_instants, filled_share, adverse_share, "
+                "entry_share, edge_mean_bps, markout_5s_mean_bps from label_base_rates_daily "
+                f"where side = '{word}' and queue_model = '{queue}'",
+            )
+            assert counts == [rows.sum(), valid.sum(), filled.sum(), len(np.unique(instants))]
+            assert filled_share == pytest.approx(filled.sum() / valid.sum())
+            assert adverse == pytest.approx(np.ma.getdata(second[f"adverse{suffix}"])[filled].mean())
+            assert entry == pytest.approx(np.ma.getdata(second[f"entry{suffix}"])[valid].mean())
+            assert mean == pytest.approx(np.nanmean(edge))
+            assert markout == pytest.approx(second[f"markout_5s_bps{suffix}"][filled].mean())
+
+
+def test_fills_fall_into_the_ages_that_the_project_names(home: Home, second: Columns) -> None:
+    import yaml
+
+    edges = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["fill_age_edges_ms"]
+    assert edges[-1] * 1_000_000 == LabelConfig().order_life_ns
+    seen = 0
+    for queue, suffix in SUFFIX.items():
+        filled = (second["side"] == 1) & second["valid"] & np.ma.filled(second[f"filled{suffix}"], False)
+        delay_ms = np.ma.getdata(second[f"fill_delay_ns{suffix}"]) / 1e6
+        for low, high in zip([-1, *edges], edges, strict=False):
+            mine = filled & (delay_ms > low) & (delay_ms <= high)
+            found = query(
+                home,
+                "select fills, share_of_fills, markout_5s_mean_bps, adverse_share from fill_age_daily "
+                f"where side = 'buy' and queue_model = '{queue}' and age_to_ms = {high}",
+            )
+            assert len(found) == int(mine.any())
+            if mine.any():
+                markout = second[f"markout_5s_bps{suffix}"][mine]
+                expected = (mine.sum(), mine.sum() / filled.sum(), markout.mean(), (markout < -1.0).mean())
+                assert found[0] == pytest.approx(expected)
+                seen += 1
+    assert seen > 2 * len(SUFFIX)
+
+
+def test_only_what_changed_is_computed_and_unusable_days_leave(home: Home, second: Columns) -> None:
+    days = "select date, count(*) from {} group by date order by date"
+    books, orders = days.format("slippage_by_size_daily"), days.format("label_base_rates_daily")
+    assert query(home, books) == [("2026-01-05", 20), ("2026-01-06", 20)]
+    assert query(home, orders) == [("2026-01-05", 6)]
     publish(home, "2026-01-06", 3, gate=False)  # an absent gate is a refused gate: the standing day goes too
+    publish_labels(home, "2026-01-05", 5, gate=False)
     assert Session(home, lambda line: None, None).build_marts()
-    assert query(home, days) == [("2026-01-05", 20)]
-    assert marts.state() == ("fresh", "")
+    assert query(home, books) == [("2026-01-05", 20)]
+    assert query(home, orders) == []
+    assert Marts(home).state() == ("fresh", "")
+
+
+def test_no_data_test_warned(home: Home, second: Columns) -> None:
+    results = json.loads((Marts(home).folder / "target" / "run_results.json").read_text("utf-8"))["results"]
+    statuses = {r["unique_id"]: r["status"] for r in results}
+    tests = {name: status for name, status in statuses.items() if name.startswith("test.")}
+    assert len(tests) > 30
+    assert set(tests.values()) == {"pass"}
 
 
 def test_an_empty_lake_has_nothing_to_build(tmp_path: Path) -> None:

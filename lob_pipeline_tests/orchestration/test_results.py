@@ -174,6 +174,27 @@ def test_any_other_error_fails_the_step_with_its_own_sentence(
     assert "register_model" not in reports.called
 
 
+def test_a_refused_part_fails_the_step_and_is_not_materialised(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    parts = {"champion": {"refused": False, "rows": 4}, "challenger": {"refused": True, "reason": "ready_rule: early"}}
+    result = run(assets, ("predictions", "shadow_report"), Reports(answers={"predictions": parts}), instance)
+    assert not result.success
+    assert made(result) == {}
+    (failed,) = result.get_step_failure_events()
+    assert failed.step_failure_data.user_failure_data.description == f"{KEY}: challenger: ready_rule: early"
+
+
+def test_a_gate_that_refuses_in_a_document_fails_the_step_and_shows(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> None:
+    bad = judge("parity", False, examined=512, judged=512, message="row 3 differs").to_json()
+    reports = Reports(answers={"training_set": {"days": [1], "outcomes": [bad]}})
+    result = run(assets, ("training_set",), reports, instance)
+    assert not result.success
+    assert not checks(result)["training_set", "parity"].passed
+
+
 def test_retraining_a_day_twice_registers_one_challenger_and_names_both_runs(
     assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance
 ) -> None:

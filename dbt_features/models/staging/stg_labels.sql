@@ -1,0 +1,1 @@
+{{ usable('labels') }}
