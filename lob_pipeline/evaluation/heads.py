@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.datasets.instants import Instants
-from lob_pipeline.evaluation.ic import average_ranks, correlation
+from lob_pipeline.evaluation.ic import average_ranks
 from lob_pipeline.models.outputs import COLUMN
 
 Int = npt.NDArray[np.int64]
@@ -70,34 +70,53 @@ def calibration(p: Float, y: Mask) -> list[dict[str, Any]]:
     ]
 
 
-def _distinct(instants: Instants, rows: Int, side: int) -> int:
-    """Return the distinct (t_fill, price) of one side among rows that were filled (proportional model)."""
+def _fill_ids(instants: Instants, rows: Int, side: int) -> Int:
+    """Return a number for each row (m,): equal where (t_fill, price) of the side's order are, -1 where not filled."""
     orders = instants.orders
-    took = rows[orders.filled[""][rows, side]]
-    fill = instants.t_arrive_ns[took] + orders.fill_delay_ns[""][took, side]
-    return int(np.unique(np.stack([fill, orders.price_ticks[took, side]]), axis=1).shape[1])
+    ids = np.full(rows.size, -1, np.int64)
+    at = np.flatnonzero(orders.filled[""][rows, side])
+    fill = instants.t_arrive_ns[rows[at]] + orders.fill_delay_ns[""][rows[at], side]
+    price = orders.price_ticks[rows[at], side]
+    order = np.lexsort((price, fill))
+    differs = (np.diff(fill[order]) != 0) | (np.diff(price[order]) != 0)
+    ids[at[order]] = np.concatenate(([0], np.cumsum(differs)))[: at.size]
+    return ids
 
 
-def _binary_head(instants: Instants, rows: Int, p: Float, truth: Float, side: int) -> dict[str, Any]:
+def _distinct(ids: Int, among: Mask) -> int:
+    found = ids[among]
+    return int(np.count_nonzero(np.bincount(found[found >= 0])))
+
+
+def _binary_head(
+    instants: Instants, rows: Int, p: Float, truth: Float, side: int, ids: Int
+) -> dict[str, Any]:
     known = instants.orders.valid[rows, side] & ~np.isnan(truth[rows, side]) & ~np.isnan(p)
     found = binary_scores(p[known], truth[rows, side][known] > 0.5)
-    return {**found, "effective_n": _distinct(instants, rows[known], side)}
+    return {**found, "effective_n": _distinct(ids, known)}
 
 
-def _edge_head(instants: Instants, rows: Int, forecast: Float, side: int) -> dict[str, Any]:
+def _correlation(x: Float, y: Float) -> float | None:
+    """Return Pearson's correlation of x (n,) and y (n,), None where one does not vary."""
+    dx, dy = x - x.mean(), y - y.mean()
+    scale = float(np.sqrt(np.sum(dx * dx) * np.sum(dy * dy)))
+    return float(np.sum(dx * dy)) / scale if scale > 0.0 else None
+
+
+def _edge_head(instants: Instants, rows: Int, forecast: Float, side: int, ids: Int) -> dict[str, Any]:
     orders = instants.orders
     truth = orders.edge_bps[""][rows, side]
     known = orders.valid[rows, side] & orders.filled[""][rows, side] & ~np.isnan(truth) & ~np.isnan(forecast)
     x, y = forecast[known], truth[known]
-    result: dict[str, Any] = {"rows": int(x.size), "effective_n": _distinct(instants, rows[known], side)}
+    result: dict[str, Any] = {"rows": int(x.size), "effective_n": _distinct(ids, known)}
     if x.size < 2:
         return {**result, "spearman": None, "pearson": None, "mean_forecast_bps": None, "mean_edge_bps": None}
     ones = np.ones(x.size)
     ranks = [average_ranks(np.unique(v, return_inverse=True)[1], ones) for v in (x, y)]
     return {
         **result,
-        "spearman": correlation(ranks[0], ranks[1], ones),
-        "pearson": correlation(x, y, ones),
+        "spearman": _correlation(ranks[0], ranks[1]),
+        "pearson": _correlation(x, y),
         "mean_forecast_bps": float(x.mean()),
         "mean_edge_bps": float(y.mean()),
     }
@@ -128,6 +147,7 @@ def head_metrics(instants: Instants, rows: Int, forecast: Float32, dead_zone_bps
     orders = instants.orders
     wide = forecast.astype(np.float64)
     filled = orders.filled[""].astype(np.float64)
+    ids = [_fill_ids(instants, rows, s) for s in (0, 1)]
     found: dict[str, Any] = {}
     for name, first, truth in (
         ("entry", _ENTRY, orders.entry[""]),
@@ -135,9 +155,9 @@ def head_metrics(instants: Instants, rows: Int, forecast: Float32, dead_zone_bps
         ("fill", _FILL, filled),
     ):
         found[name] = {
-            side: _binary_head(instants, rows, wide[:, first + s], truth, s) for s, side in enumerate(_SIDES)
+            side: _binary_head(instants, rows, wide[:, first + s], truth, s, ids[s]) for s, side in enumerate(_SIDES)
         }
-    found["edge"] = {side: _edge_head(instants, rows, wide[:, _EDGE + s], s) for s, side in enumerate(_SIDES)}
+    found["edge"] = {side: _edge_head(instants, rows, wide[:, _EDGE + s], s, ids[s]) for s, side in enumerate(_SIDES)}
     found["direction"] = _direction_head(instants, rows, wide[:, _DIRECTION : _DIRECTION + 3], dead_zone_bps)
     found["calibration"] = {
         name: _pooled_calibration(instants, rows, wide[:, first : first + 2], truth)

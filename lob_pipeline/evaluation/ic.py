@@ -76,14 +76,14 @@ def information_coefficient(
     x, y = feature[known].astype(np.float64), forward_return[known]
     codes = (_codes(x), _codes(y))
     ones = np.ones(n)
-    spearman, pearson = _weighted_spearman(*codes, ones), correlation(x, y, ones)
+    spearman, pearson = _weighted_spearman(*codes, ones), _correlation(x, y, ones)
     if blocks < MINIMUM_BLOCKS or spearman is None or pearson is None:
         return InformationCoefficient(spearman, None, None, pearson, None, None, n, blocks)
     rng = np.random.default_rng(seed)
     ranks, plain = [], []
     for _ in range(replicates):
         weights = _stationary_weights(len(feature), block, rng)[known]
-        rank, value = _weighted_spearman(*codes, weights), correlation(x, y, weights)
+        rank, value = _weighted_spearman(*codes, weights), _correlation(x, y, weights)
         if rank is not None and value is not None:
             ranks.append(rank)
             plain.append(value)
@@ -126,10 +126,10 @@ def average_ranks(codes: Int, weights: Float) -> Float:
 
 
 def _weighted_spearman(x_codes: Int, y_codes: Int, weights: Float) -> float | None:
-    return correlation(average_ranks(x_codes, weights), average_ranks(y_codes, weights), weights)
+    return _correlation(average_ranks(x_codes, weights), average_ranks(y_codes, weights), weights)
 
 
-def correlation(x: Float, y: Float, weights: Float) -> float | None:
+def _correlation(x: Float, y: Float, weights: Float) -> float | None:
     """Return the weighted Pearson correlation, None where a side does not vary."""
     total = weights.sum()
     dx, dy = x - (weights @ x) / total, y - (weights @ y) / total

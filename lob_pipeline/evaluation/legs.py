@@ -8,7 +8,6 @@ direction is worth.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,19 +42,20 @@ def oracle_direction(
     p = np.where(orders.valid[rows], forecast[:, _ENTRY : _ENTRY + 2].astype(np.float64), np.nan)
     best = np.fmax(p[:, 0], p[:, 1]) if rows.size else np.empty(0)
     known = best[~np.isnan(best)]
+    queues = {name: field.queue(suffix) for name, suffix in SUFFIXES.items()}
     table = []
     for percentile in PERCENTILES if known.size else ():
         floor = float(np.percentile(known, percentile))
         entry: dict[str, Any] = {"percentile": percentile, "p_entry": floor, "queues": {}}
-        for name, suffix in SUFFIXES.items():
-            filled = orders.filled[suffix][rows]
-            worth = np.where(filled, np.nan_to_num(orders.edge_bps[suffix][rows], nan=gates.unknown_edge_bps), -np.inf)
-            side = np.where(filled.any(axis=1), worth.argmax(axis=1), np.nan_to_num(p, nan=-1.0).argmax(axis=1))
+        picked = np.flatnonzero(best >= floor)
+        for name, queue in queues.items():
+            filled = queue.filled[picked]
+            worth = np.where(filled, np.nan_to_num(queue.edge_bps[picked], nan=queue.charge_bps), -np.inf)
+            waits = np.nan_to_num(p[picked], nan=-1.0).argmax(axis=1)
+            side = np.where(filled.any(axis=1), worth.argmax(axis=1), waits)
             score = np.full((rows.size, 2), -np.inf)
-            picked = np.flatnonzero(best >= floor)
-            score[picked, side[picked]] = 1.0
-            score[~orders.valid[rows]] = -np.inf
-            trades = replace(field, score=score).play(0.0, suffix)
+            score[picked, side] = np.where(orders.valid[rows[picked], side], 1.0, -np.inf)
+            trades = queue.play(score, 0.0)
             series = series_of(trades, rows, instants.ts_ns[rows], 0)
             estimate = series.estimate()
             entry["queues"][name] = {

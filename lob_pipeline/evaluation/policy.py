@@ -135,8 +135,54 @@ def side_scores(instants: Instants, forecast: Float32, rows: Int) -> Float:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """The fate of every order of a stretch under one queue model: gathered once, played for many thresholds.
+
+    ``filled``, ``kind``, ``delay_ns``, ``edge_bps``, ``exit_maker``, ``price_ticks`` (m, 2); the rest (m,).
+    ``charge_bps``: what a position that could not be priced costs.
+    """
+
+    rows: Int
+    ts_ns: Int
+    t_arrive_ns: Int
+    position_ns: Int
+    order_life_ns: int
+    filled: Mask
+    kind: Int8
+    delay_ns: Int
+    edge_bps: Float
+    exit_maker: Float
+    price_ticks: Int
+    charge_bps: float
+
+    def play(self, score: Float, theta_bps: float) -> Trades:
+        """Return the orders sent where ``score`` float64 (m, 2), −inf for nothing to send, exceeds the threshold."""
+        m = self.rows.size
+        at, s, end = np.empty(m, np.int64), np.empty(m, np.int8), np.empty(m, np.int64)
+        k = play(
+            self.ts_ns, self.t_arrive_ns, self.position_ns, self.order_life_ns, score, float(theta_bps),
+            self.filled, self.kind, self.delay_ns, at, s, end,
+        )  # fmt: skip
+        at, s, end = at[:k], s[:k], end[:k]
+        took, edge = self.filled[at, s], self.edge_bps[at, s]
+        unknown = took & np.isnan(edge)
+        return Trades(
+            row=self.rows[at],
+            side=np.where(s == 0, 1, -1).astype(np.int8),
+            filled=took,
+            pnl_bps=np.where(took, np.where(unknown, self.charge_bps, edge), 0.0),
+            maker_legs=np.where(took, 1.0 + np.nan_to_num(self.exit_maker[at, s]), 0.0),
+            start_ns=self.ts_ns[at],
+            end_ns=end,
+            fill_ns=np.where(took, self.t_arrive_ns[at] + self.delay_ns[at, s], -1),
+            price_ticks=self.price_ticks[at, s],
+            edge_unknown=unknown,
+        )
+
+
+@dataclass(frozen=True)
 class Field:
-    """The rows of one stretch made ready to be played: gathered once, played for many thresholds."""
+    """The rows (m,) of one stretch with the value of both sides, ready to be played in every queue model."""
 
     instants: Instants
     rows: Int
@@ -144,43 +190,31 @@ class Field:
     config: LabelConfig
     unknown_edge_bps: float
 
-    def play(self, theta_bps: float, suffix: str) -> Trades:
-        """Return the orders sent at a threshold, with their fate under the queue model of ``suffix``."""
+    def queue(self, suffix: str) -> Queue:
+        """Return the orders' fates under the queue model of ``suffix``."""
         instants, rows, orders = self.instants, self.rows, self.instants.orders
-        arrive = instants.t_arrive_ns[rows]
-        filled = np.ascontiguousarray(orders.filled[suffix][rows])
-        delay = np.ascontiguousarray(orders.fill_delay_ns[suffix][rows])
-        kind = np.ascontiguousarray(orders.fill_kind[suffix][rows])
-        position = instants.t_end_ns[rows] - arrive - self.config.order_life_ns
-        m = rows.size
-        at, s, end = np.empty(m, np.int64), np.empty(m, np.int8), np.empty(m, np.int64)
-        k = play(
-            instants.ts_ns[rows], arrive, position, self.config.order_life_ns, self.score, float(theta_bps),
-            filled, kind, delay, at, s, end,
-        )  # fmt: skip
-        at, s, end = at[:k], s[:k], end[:k]
-        took = filled[at, s]
-        edge = orders.edge_bps[suffix][rows]
-        unknown = took & np.isnan(edge[at, s])
-        pnl = np.where(took, np.where(unknown, self._charge(edge, filled), edge[at, s]), 0.0)
-        maker = np.nan_to_num(orders.exit_maker_ratio[suffix][rows[at], s])
-        return Trades(
-            row=rows[at],
-            side=np.where(s == 0, 1, -1).astype(np.int8),
-            filled=took,
-            pnl_bps=pnl,
-            maker_legs=np.where(took, 1.0 + maker, 0.0),
-            start_ns=instants.ts_ns[rows[at]],
-            end_ns=end,
-            fill_ns=np.where(took, arrive[at] + delay[at, s], -1),
-            price_ticks=orders.price_ticks[rows[at], s],
-            edge_unknown=unknown,
+        arrive, life_ns = instants.t_arrive_ns[rows], self.config.order_life_ns
+        filled, edge = orders.filled[suffix][rows], orders.edge_bps[suffix][rows]
+        known = edge[filled & ~np.isnan(edge)]
+        return Queue(
+            rows=rows,
+            ts_ns=instants.ts_ns[rows],
+            t_arrive_ns=arrive,
+            position_ns=instants.t_end_ns[rows] - arrive - life_ns,
+            order_life_ns=life_ns,
+            filled=filled,
+            kind=orders.fill_kind[suffix][rows],
+            delay_ns=orders.fill_delay_ns[suffix][rows],
+            edge_bps=edge,
+            exit_maker=orders.exit_maker_ratio[suffix][rows],
+            price_ticks=orders.price_ticks[rows],
+            # the worst known edge of the stretch, or the gate's number where that is worse
+            charge_bps=float(known.min(initial=self.unknown_edge_bps)),
         )
 
-    def _charge(self, edge: Float, filled: Mask) -> float:
-        """Return what a position that could not be priced costs: the worst known of the stretch, or the gate's."""
-        known = edge[filled & ~np.isnan(edge)]
-        return min(self.unknown_edge_bps, float(known.min())) if known.size else self.unknown_edge_bps
+    def play(self, theta_bps: float, suffix: str) -> Trades:
+        """Return the orders sent at a threshold, with their fate under the queue model of ``suffix``."""
+        return self.queue(suffix).play(self.score, theta_bps)
 
 
 def field_of(
@@ -233,7 +267,8 @@ def choose_threshold(
     at = np.linspace(0.0, gates.threshold_highest_quantile, gates.threshold_quantiles)
     # just below the quantile, so that the lowest candidate sends an order at every row that has a forecast
     candidates = np.unique(np.append(np.nextafter(np.quantile(best, at), -np.inf), 0.0))
-    played = [(float(theta), field.play(float(theta), "")) for theta in candidates]
+    queue = field.queue("")
+    played = [(float(theta), queue.play(field.score, float(theta))) for theta in candidates]
     tried = [Threshold(theta, "", t.filled_count, t.total_bps, wanted) for theta, t in played]
     often = [t for t in tried if t.trades >= wanted]
     worth = [t for t in often if t.theta_bps >= 0.0]
