@@ -14,7 +14,6 @@ MINUTES_PER_DAY = 1440
 DAY_US = 86_400_000_000
 BOOK_DEPTHS = (200, 500)
 MAX_EDGE_BPS = 30.0
-HORIZONS_S = (15.0, 60.0)
 
 
 class FlowParams(NamedTuple):
@@ -80,16 +79,16 @@ class SignalParams(NamedTuple):
     Shown are ``orders`` orders of about ``order_lots`` lots, 1 to ``reach_ticks`` ticks behind the best.
     """
 
-    wait_s: float = 70.0
+    wait_s: float = 50.0
     lead_s: float = 20.0
-    move_s: float = 30.0
-    fade_s: float = 4.0
+    move_s: float = 20.0
+    fade_s: float = 2.0
     step_s: float = 0.2
-    orders: float = 25.0
-    entered_a_step: float = 2.0
-    order_lots: float = 700.0
+    orders: float = 40.0
+    entered_a_step: float = 4.0
+    order_lots: float = 1400.0
     order_log_sigma: float = 0.5
-    reach_ticks: float = 20.0
+    reach_ticks: float = 40.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class SimConfig:
     first_day: str = "2026-01-05"
     minutes: int = 480
     edge_bps: float = 0.0
-    horizon_s: float = 30.0
+    horizon_s: float = 20.0
     market: str = "sim.BTCUSDT"
     depth: int = 200
     message_ms: int = 100
@@ -126,9 +125,8 @@ class SimConfig:
             raise BadInputError(
                 f"--edge-bps {self.edge_bps:g}: expected 0 (a market without signals) to {MAX_EDGE_BPS:g}"
             )
-        low, high = HORIZONS_S
-        if not low <= self.horizon_s <= high:
-            raise BadInputError(f"--horizon-s {self.horizon_s:g}: expected {low:g} to {high:g}, the seconds of a drift")
+        if not 10 <= self.horizon_s <= 60:
+            raise BadInputError(f"--horizon-s {self.horizon_s:g}: expected 10 to 60, the seconds of a signal's drift")
         if not 0 <= self.seed < 2**63:
             raise BadInputError(f"--seed {self.seed}: expected a whole number from 0 to 2^63 - 1")
         if not 1 <= self.minutes <= MINUTES_PER_DAY:

@@ -12,23 +12,39 @@ from typing import Any
 
 import numpy as np
 
+from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.units import parse_date
-from lob_pipeline.sim.config import DAY_US, HORIZONS_S, SimConfig, day_start_us, session_start_us
+from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.signals import Signals, draw_signals, no_signals
 
-# by python -m lob_pipeline.sim.oracle --calibrate: mean oracle edge = slope * drift - cost, in bps
-_HORIZONS = np.array([15.0, 30.0, 60.0])
-_SLOPE = np.array([0.7, 0.6, 0.4])
-_COST_BPS = np.array([0.7, 0.7, 0.7])
-assert (_HORIZONS[0], _HORIZONS[-1]) == HORIZONS_S
+# The oracle's mean edge (bps, proportional queue model) by drift (bps), one row a horizon. Measured by
+# python -m lob_pipeline.sim.oracle --calibrate
+DRIFT_BPS = np.array([0.0, 3.0, 7.0, 13.0, 20.0, 28.0, 45.0])
+HORIZON_S = np.array([10.0, 20.0, 30.0, 60.0])
+ORACLE_EDGE_BPS = np.array(
+    [
+        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
+        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
+        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
+        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
+    ]
+)
 
 
 def drift_bps(edge_bps: float, horizon_s: float) -> float:
-    """Return how far the value must drift in a signal, in bps, for a planted edge of ``edge_bps``; 0 for 0."""
+    """Return how far the value must drift in a signal, in bps, for a planted edge of ``edge_bps``; 0 for 0.
+
+    Linear between the measured drifts and between the measured horizons. Raises ``BadInputError`` for an edge
+    beyond what was measured.
+    """
     if edge_bps == 0:
         return 0.0
-    slope, cost = np.interp(horizon_s, _HORIZONS, _SLOPE), np.interp(horizon_s, _HORIZONS, _COST_BPS)
-    return float((edge_bps + cost) / slope)
+    edges = np.array([np.interp(horizon_s, HORIZON_S, column) for column in ORACLE_EDGE_BPS.T])
+    if not 0 <= edge_bps <= edges[-1]:
+        raise BadInputError(
+            f"--edge-bps {edge_bps:g}: expected 0 (a market without signals) to {edges[-1]:.0f} at this horizon"
+        )
+    return float(np.interp(edge_bps, edges, DRIFT_BPS))
 
 
 def drawn_signals(config: SimConfig, date: str) -> Signals:

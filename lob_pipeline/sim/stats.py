@@ -169,8 +169,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lob_pipeline.sim.stats", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--edge-bps", type=float, default=0.0)
     options = parser.parse_args(arguments)
-    config = SimConfig(seed=options.seed, days=1, minutes=options.minutes)
+    config = SimConfig(seed=options.seed, days=1, minutes=options.minutes, edge_bps=options.edge_bps)
     series, date = MarketSeries(), config.dates[0]
     for chunk in run_day(config, date, new_session(config, date)):
         series.add(chunk.messages, chunk.trades)

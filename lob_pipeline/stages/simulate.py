@@ -152,11 +152,11 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
                     "sha256": d.sha256,
                     "statistics": d.statistics,
                     "signals": d.signals,
-                    "oracle": told(d.oracle),
+                    "oracle": told(d.oracle) if config.edge_bps else None,
                 }
                 for d in days
             },
-            "oracle": told(together(d.oracle for d in days)),
+            "oracle": told(together(d.oracle for d in days)) if config.edge_bps else None,
         }
         write_whole(out / INSTRUMENTS_FILE, _json_bytes(_instruments_info(config)))
         write_whole(out / TRUTH_FILE, _json_bytes(truth))
