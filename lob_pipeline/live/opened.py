@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lob_pipeline.core.clock import parse_clock
-from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument, Market, parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.features.profile import Profile, neutral_profile
@@ -14,7 +14,8 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.live.forecast import Forecaster, Identity
 from lob_pipeline.models.config import ModelConfig, receptive_field
 from lob_pipeline.registry.bundle import Bundle, load_bundle, stream_model
-from lob_pipeline.registry.releases import read_releases, releases_ledger
+from lob_pipeline.registry.releases import ALIASES, read_releases
+from lob_pipeline.registry.select import find_release
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,10 @@ def open_bundle(folder: Path, market: Market | None = None, alias: str = "", sha
 
 
 def open_released(home: Home, market: Market, model: str) -> OpenBundle:
-    """Open the bundle that ``NAME@ALIAS`` names in the release ledger.
+    """Open the bundle that ``NAME@ALIAS`` (or ``NAME@VERSION``) names in the release ledger; mlflow is not asked.
 
-    Raises ``BadInputError`` for another form or alias, ``RefusedError`` when nobody carries the alias.
+    Raises ``BadInputError`` for another form and where nobody carries the alias, else as ``open_bundle`` does.
     """
-    name, at, alias = model.partition("@")
-    if not (name and at and alias):
-        raise BadInputError(f"model {model!r}: expected NAME@ALIAS, for example lob-moe@champion")
-    release = read_releases(home).current(alias, str(market), name)
-    if release is None:
-        raise RefusedError(f"no {name} of {market} is {alias} in {releases_ledger(home)}: see `lob models`")
-    return open_bundle(release.path, market, alias, release.bundle_sha256)
+    release = find_release(read_releases(home), model, str(market))
+    alias = model.rpartition("@")[2]
+    return open_bundle(release.path, market, alias if alias in ALIASES else "", release.bundle_sha256)

@@ -130,7 +130,7 @@ def _join(said: Columns, labels: Columns) -> _Joined:
 
 def _order_keys(columns: Columns) -> npt.NDArray[np.int64]:
     """Return one ascending number an instant and side, int64 (n,)."""
-    return 2 * columns["ts_ns"].astype(np.int64) + (columns["side"] > 0)
+    return 2 * columns["ts_ns"].astype(np.int64) + (columns["side"].astype(np.int64) > 0)
 
 
 def _figures(joined: _Joined) -> dict[str, Any]:
