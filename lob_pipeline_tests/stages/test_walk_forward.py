@@ -1,0 +1,150 @@
+"""The walk-forward on a small lake of random outcomes: what it writes, what it keeps, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.evaluation.gates import load_gates
+from lob_pipeline.lake import chain
+from lob_pipeline.lake.home import Home
+from lob_pipeline.stages.recipe import Recipe
+from lob_pipeline.stages.train import train
+from lob_pipeline.stages.verdict import verdict
+from lob_pipeline.stages.walk_forward import evaluations_ledger, walk_forward
+from lob_pipeline.stages.walk_lines import walk_lines
+from lob_pipeline_tests.stages.training_lake import CLOCK, MARKET, add_day
+
+DAYS = ("2026-01-05", "2026-01-06")
+AS_OF = DAYS[-1]
+RECIPE = Recipe(preset="demo", feature_set="orderflow15", contenders=("majority", "persistence", "moe"))
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any]]:
+    """A home with two days of 8 hours (four blocks, three folds) and the walk-forward over them."""
+    home = Home(tmp_path_factory.mktemp("walk"))
+    for seed, date in enumerate(DAYS):
+        add_day(home, date, seed=seed)
+    found = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE, workers=1)
+    assert not found.fresh
+    return home, found.to_json()
+
+
+def test_every_fold_of_every_model_is_in_the_document(walked: tuple[Home, dict[str, Any]]) -> None:
+    _, walk = walked
+    assert [fold["fold"] for fold in walk["folds"]] == [1, 2, 3]
+    assert all(fold["train_rows"] > 1000 and fold["test_rows"] > 5000 for fold in walk["folds"])
+    assert list(walk["models"]) == list(RECIPE.contenders)
+    for model in walk["models"].values():
+        assert [score["fold"] for score in model["folds"]] == [1, 2, 3]
+        assert model["verdict"]["verdict"] in ("DO_NOT_TRADE", "NOT_ENOUGH_DATA")
+    assert walk["models"]["moe"]["parameters"] > 10_000
+    assert len(walk["models"]["moe"]["curves"]) == 3
+    shares = walk["models"]["moe"]["routing"]
+    assert shares is None or all(sum(row) == pytest.approx(1.0, abs=1e-4) for row in shares["experts"] if row)
+
+
+def test_random_outcomes_earn_no_trade_and_the_report_says_why(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    said = verdict(home, MARKET, AS_OF, CLOCK, recipe=RECIPE).to_json()
+    assert said["verdict"] != "TRADE"
+    assert said["reasons"]
+    assert said["gates_sha256"] == load_gates().sha256
+    page = Path(said["report"]).read_text("utf-8")
+    assert said["verdict"].replace("_", " ").lower() in page.lower()
+    assert any(said["verdict"] in line for line in walk_lines(walk))
+
+
+def test_the_gates_are_recorded_before_and_each_model_is_one_trial(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    started = chain.verify(evaluations_ledger(home)).records
+    assert [(r["event"], r["gates_sha256"]) for r in started] == [("started", load_gates().sha256)]
+    assert started[0]["run_sha256"] == walk["run_sha256"]
+    trials = chain.verify(home.ledgers / "trials.jsonl").records
+    assert sorted(r["summary"]["model"] for r in trials) == sorted(RECIPE.contenders)
+    assert walk["trials"]["count"] == len(RECIPE.contenders)
+
+
+def test_the_same_question_is_not_asked_twice(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    trials = (home.ledgers / "trials.jsonl").read_bytes()
+    again = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
+    assert again.fresh
+    assert again.document["run_sha256"] == walk["run_sha256"]
+    assert (home.ledgers / "trials.jsonl").read_bytes() == trials
+
+
+def test_finished_folds_survive_an_interruption(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    Path(walk["path"]).unlink()
+    folds = sorted(Path(walk["path"]).parent.glob("folds/*/fold-*.json"))
+    assert len(folds) == 3
+    written = [path.stat().st_mtime_ns for path in folds]
+    again = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE, workers=1)
+    assert not again.fresh
+    assert [path.stat().st_mtime_ns for path in folds] == written
+    same = {key: again.document[key] for key in ("verdict", "models", "folds")}
+    assert same == {key: walk[key] for key in same}
+
+
+def test_a_placebo_lies_beside_and_leaves_the_verdict_alone(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    only = replace(RECIPE, contenders=("moe",), placebo_seed=3)
+    found = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=only, workers=1)
+    assert found.path.parent.name == "placebo-3"
+    assert found.document["verdict"]["verdict"] != "TRADE"
+    assert json.loads(Path(walk["path"]).read_text("utf-8"))["run_sha256"] == walk["run_sha256"]
+
+
+def test_training_is_done_once_and_leaves_no_checkpoint(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, _ = walked
+    first = train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
+    assert not first.fresh
+    assert first.record["fitted"]["parameters"] == first.to_json()["parameters"] > 10_000
+    assert not list(first.folder.parent.glob("checkpoint*"))
+    assert train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE).fresh
+    weights = (first.folder / "weights.safetensors").read_bytes()
+    other = train(home, MARKET, AS_OF, CLOCK, recipe=replace(RECIPE, seed=2))
+    assert not other.fresh
+    assert (other.folder / "weights.safetensors").read_bytes() != weights
+
+
+def test_one_block_is_no_fold(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    add_day(home, AS_OF, rows=3 * 3600)
+    with pytest.raises(RefusedError, match="has no fold in 2026-01-06"):
+        walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
+    assert not (home.root / "evaluation").exists()
+
+
+def test_a_damaged_document_is_refused_by_name(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    path = Path(walk["path"])
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(RefusedError, match=r"walk_forward\.json is damaged"):
+            walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"preset": "huge"}, "preset 'huge'"),
+        ({"feature_set": "all"}, "feature set 'all'"),
+        ({"contenders": ("majority",)}, "must include moe"),
+        ({"contenders": ("moe", "oracle")}, "contender 'oracle'"),
+        ({"seed": -1}, "at least 0"),
+    ],
+)
+def test_a_recipe_that_does_not_exist(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        Recipe(**wrong)
