@@ -24,7 +24,9 @@ class AnswerRule(NamedTuple):
     constants: npt.NDArray[np.float32]  # (6,) entry rate ×2, fill rate ×2, edge level, signed scale
 
 
-def answer_rule(config: ModelConfig, scaling: Scaling, temperatures: dict[str, float], masked: tuple[str, ...]) -> AnswerRule:
+def answer_rule(
+    config: ModelConfig, scaling: Scaling, temperatures: dict[str, float], masked: tuple[str, ...]
+) -> AnswerRule:
     """Return the constants that turn raw numbers of a ``config`` network into a forecast."""
     dead = masked_columns(masked)
     if config.outputs == 1 and dead[[5, 6, 13, 14]].any():

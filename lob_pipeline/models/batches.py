@@ -21,7 +21,11 @@ Batch = tuple[Tensor, Truth, Tensor]  # x (batch, length, F), targets, counted b
 
 @dataclass
 class Windows:
-    """Windows over resident rows; iterating yields batches, in an order drawn anew from (seed, epoch) when shuffled."""
+    """Windows over resident rows; iterating yields the batches of one epoch.
+
+    Shuffled, an epoch is ``drawn`` windows in an order that (seed, epoch) alone decide: where rows an epoch are capped,
+    every epoch draws others, so that the cap costs time and not variety.
+    """
 
     features: Tensor  # float32 (n, F)
     truth: Truth
@@ -30,18 +34,19 @@ class Windows:
     batch_windows: int
     shuffle: bool
     seed: int
+    drawn: int
     epoch: int = 0
 
     def __len__(self) -> int:
-        """Return the number of batches."""
-        return -(-self.row.shape[0] // self.batch_windows)
+        """Return the number of batches an epoch."""
+        return -(-self.drawn // self.batch_windows)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield one epoch."""
-        order = torch.arange(self.row.shape[0])
+        order = torch.arange(self.drawn)
         if self.shuffle:
-            drawn = np.random.default_rng([self.seed, self.epoch]).permutation(self.row.shape[0])
-            order = torch.from_numpy(drawn)
+            order = torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.row.shape[0]))
+            order = order[: self.drawn]
         for at in range(0, order.numel(), self.batch_windows):
             picked = order[at : at + self.batch_windows]
             row = self.row[picked]
@@ -53,8 +58,8 @@ class Windows:
 
     @property
     def rows(self) -> int:
-        """Return how many rows count in an epoch."""
-        return int(self.counted.sum())
+        """Return how many rows count in an epoch, on average where windows are drawn."""
+        return int(self.counted.sum()) * self.drawn // self.row.shape[0]
 
 
 def make_windows(
@@ -69,16 +74,17 @@ def make_windows(
     shuffle: bool = False,
     seed: int = 0,
 ) -> Windows:
-    """Return windows that count each target row once; with ``max_rows`` whole windows are drawn at random by seed."""
+    """Return windows that count each target row once; ``max_rows`` > 0 caps an epoch's rows by drawing windows."""
     target = np.zeros(segment.size, np.bool_)
     target[target_rows] = True
     starts = windows(segment, target, length)
     found = positions(segment, target, starts, length)
-    row, counted = found.row, found.counted
-    if 0 < max_rows < int(counted.sum()):
-        order = np.random.default_rng(seed).permutation(len(starts))
-        enough = int(np.searchsorted(np.cumsum(counted[order].sum(axis=1)), max_rows, side="right"))
-        keep = np.sort(order[: max(1, enough)])
-        row, counted = row[keep], counted[keep]
-    both = (torch.from_numpy(np.ascontiguousarray(a)) for a in (row, counted))
-    return Windows(features, truth, *both, batch_windows=batch_windows, shuffle=shuffle, seed=seed)
+    row, counted, drawn = found.row, found.counted, len(starts)
+    total = int(counted.sum())
+    if 0 < max_rows < total:
+        drawn = max(1, max_rows * drawn // total)
+        if not shuffle:  # the same windows every time
+            keep = np.sort(np.random.default_rng(seed).permutation(len(starts))[:drawn])
+            row, counted = row[keep], counted[keep]
+    rows, counts = torch.from_numpy(np.ascontiguousarray(row)), torch.from_numpy(np.ascontiguousarray(counted))
+    return Windows(features, truth, rows, counts, batch_windows, shuffle, seed, drawn)

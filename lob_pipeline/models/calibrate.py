@@ -16,8 +16,13 @@ from lob_pipeline.models.outputs import HEADS, TEMPERATURE_HEADS
 _LOW, _HIGH = np.log(0.2), np.log(20.0)
 _MINIMUM_ROWS = 50
 
+Doubles = npt.NDArray[np.float64]
+Loss = Callable[[float], float]
 
-def fit_temperatures(raw: npt.NDArray[np.float32] | None, targets: Targets, held: npt.NDArray[np.int64]) -> dict[str, float]:
+
+def fit_temperatures(
+    raw: npt.NDArray[np.float32] | None, targets: Targets, held: npt.NDArray[np.int64]
+) -> dict[str, float]:
     """Return the temperature of entry, direction, adverse and fill from raw logits (k, 15) of the ``held`` rows.
 
     1 where fewer than 50 weighted answers are known, or without logits. Sides share one temperature.
@@ -28,16 +33,16 @@ def fit_temperatures(raw: npt.NDArray[np.float32] | None, targets: Targets, held
     weight = np.nan_to_num(targets.weight[held].astype(np.float64))
     for head in TEMPERATURE_HEADS:
         logits = raw[:, list(HEADS[head])].astype(np.float64)
-        loss = _direction_loss(logits, targets.direction[held], weight) if head == "direction" else _sided_loss(logits, getattr(targets, head)[held], weight)
+        if head == "direction":
+            loss = _direction_loss(logits, targets.direction[held], weight)
+        else:
+            loss = _sided_loss(logits, getattr(targets, head)[held], weight)
         if loss is not None:
             out[head] = float(np.exp(_lowest(loss)))
     return out
 
 
-Loss = Callable[[float], float]
-
-
-def _sided_loss(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.float32], weight: npt.NDArray[np.float64]) -> Loss | None:
+def _sided_loss(logits: Doubles, truth: npt.NDArray[np.float32], weight: Doubles) -> Loss | None:
     asked = ~np.isnan(truth) & (weight > 0) & np.isfinite(logits)
     if np.count_nonzero(asked) < _MINIMUM_ROWS:
         return None
@@ -50,7 +55,7 @@ def _sided_loss(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.float32],
     return loss
 
 
-def _direction_loss(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64], weight: npt.NDArray[np.float64]) -> Loss | None:
+def _direction_loss(logits: Doubles, truth: npt.NDArray[np.int64], weight: Doubles) -> Loss | None:
     both = weight.mean(axis=1)
     asked = (truth >= 0) & (both > 0) & np.isfinite(logits).all(axis=1)
     if np.count_nonzero(asked) < _MINIMUM_ROWS:

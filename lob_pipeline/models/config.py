@@ -81,7 +81,7 @@ class TrainConfig:
     warmup_steps: int = 50
     batch_windows: int = 16
     length: int = 256
-    max_train_rows: int = 0  # 0: all
+    max_train_rows: int = 0  # an epoch, 0: all
     max_held_rows: int = 0
     gradient_clip: float = 1.0
     balance_weight: float = 0.01
@@ -99,14 +99,17 @@ class TrainConfig:
         return cls(**_known(cls, data))
 
 
-def preset(name: str, inputs: int, *, head: str = "moe", seed: int = 0, threads: int = 1) -> tuple[ModelConfig, TrainConfig]:
+def preset(
+    name: str, inputs: int, *, head: str = "moe", seed: int = 0, threads: int = 1
+) -> tuple[ModelConfig, TrainConfig]:
     """Return the two records of preset ``full`` or ``demo`` for ``inputs`` features. Raises ``BadInputError``."""
     if name == "full":
         return ModelConfig(inputs, head=head), TrainConfig(seed=seed, threads=threads)
     if name == "demo":
-        model = ModelConfig(inputs, d_model=32, layers=2, heads=2, d_ff=64, window=32, d_expert=32, dropout=0.05, head=head)
+        sizes = {"d_model": 32, "layers": 2, "heads": 2, "d_ff": 64, "window": 32, "d_expert": 32}
+        model = ModelConfig(inputs, **sizes, dropout=0.05, head=head)
         train = TrainConfig(
-            epochs=6, patience=2, learning_rate=3e-3, warmup_steps=20, batch_windows=16, length=128,
+            epochs=5, patience=2, learning_rate=3e-3, warmup_steps=20, batch_windows=32, length=64,
             max_train_rows=60_000, max_held_rows=15_000, seed=seed, threads=threads,
         )  # fmt: skip
         return model, train

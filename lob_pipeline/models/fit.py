@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,14 @@ from lob_pipeline.datasets.folds import Fold
 from lob_pipeline.datasets.targets import Targets
 from lob_pipeline.models.batches import make_windows
 from lob_pipeline.models.calibrate import fit_temperatures
+from lob_pipeline.models.checkpoint import run_training
 from lob_pipeline.models.config import ModelConfig, TrainConfig
 from lob_pipeline.models.fitted import Fitted, Scaling
-from lob_pipeline.models.losses import build_truth, check_fold, measure_scaling
+from lob_pipeline.models.losses import Truth, bps_slopes, build_truth, check_fold, measure_scaling, take_rows
 from lob_pipeline.models.network import Network, build
 from lob_pipeline.models.outputs import HEADS, SIGMOID_HEADS
 from lob_pipeline.models.predict import predict, raw_rows, routing
+from lob_pipeline.models.training import Training
 
 __all__ = ["Fitted", "fit", "predict", "routing"]
 
@@ -48,7 +52,8 @@ def fit(
     started = time.monotonic()
     check_fold(fold, normalised.shape[0])
     if fold.train.size == 0 or fold.held.size == 0:
-        raise BadInputError(f"fold {fold.number} has {fold.train.size} training and {fold.held.size} held rows: both are needed")
+        found = f"{fold.train.size} training and {fold.held.size} held rows"
+        raise BadInputError(f"fold {fold.number} has {found}: both are needed")
     threads = torch.get_num_threads()
     torch.set_num_threads(train_config.threads)
     try:
@@ -68,8 +73,6 @@ def _fit(
     checkpoint: Path | None,
     started: float,
 ) -> Fitted:
-    from lob_pipeline.models.checkpoint import run_training
-
     scaling = measure_scaling(targets, fold.train)
     truth = build_truth(targets, scaling, fold.train)
     features = torch.from_numpy(np.ascontiguousarray(normalised, np.float32))
@@ -86,17 +89,20 @@ def _fit(
     _start_at_base_rates(network, config, scaling, targets, fold)
     if progress is not None:
         count = sum(p.numel() for p in network.parameters())
-        progress(0.0, f"{count:,} parameters, {train.rows:,} of {fold.train.size:,} training rows, {held.rows:,} held rows")
-    done = run_training(network, config, c, train, held, progress, checkpoint)
+        rows = f"{train.rows:,} of {fold.train.size:,} training rows an epoch, {held.rows:,} held rows"
+        progress(0.0, f"{count:,} parameters, {rows}")
+    identity = _identity(features, truth, fold, config, c) if checkpoint is not None else ""
+    done = run_training(Training(network, config, c, train, progress, identity), held, checkpoint)
     weights = {name: t.numpy().copy() for name, t in done.best_weights.items()}
     network.load_state_dict(done.best_weights)
-    raw, truth_held = raw_rows(network, config, features, segment, fold.held), fold.held
-    temperatures = fit_temperatures(raw, targets, truth_held) if config.outputs > 1 else fit_temperatures(None, targets, truth_held)
+    raw = raw_rows(network, config, features, segment, fold.held)
+    temperatures = fit_temperatures(raw if config.outputs > 1 else None, targets, fold.held)
+    slopes = bps_slopes(torch.from_numpy(raw), take_rows(truth, torch.from_numpy(fold.held)))
     return Fitted(
         config,
         c,
         weights,
-        scaling,
+        scaling.sloped(slopes),
         temperatures,
         tuple(targets.masked_heads),
         done.curves,
@@ -104,8 +110,19 @@ def _fit(
         train.rows,
         time.monotonic() - started,
         int(done.best["epoch"]),
-        (f"{train.rows} of {fold.train.size} training rows in {train.row.shape[0]} windows of {c.length}",),
+        (
+            f"{train.rows:,} of {fold.train.size:,} training rows an epoch in {train.drawn:,} windows of {c.length}",
+            "slopes on the held rows: " + ", ".join(f"{head} {slope:.2f}" for head, slope in slopes.items()),
+        ),
     )
+
+
+def _identity(features: torch.Tensor, truth: Truth, fold: Fold, config: ModelConfig, train: TrainConfig) -> str:
+    """Return the SHA-256 of what a checkpoint must agree with: sizes, settings, rows, targets, some of the inputs."""
+    total = hashlib.sha256(json.dumps([config.to_json(), train.to_json()], sort_keys=True).encode())
+    for array in (fold.train, fold.held, *(t.numpy() for t in truth), features[::101].numpy()):
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
 
 
 def _start_at_base_rates(network: Network, config: ModelConfig, scaling: Scaling, targets: Targets, fold: Fold) -> None:
@@ -123,4 +140,4 @@ def _start_at_base_rates(network: Network, config: ModelConfig, scaling: Scaling
     counts = np.bincount(known[known >= 0], minlength=3) + 1.0
     start[2:5] = torch.from_numpy(np.log(counts / counts.sum())).float()
     with torch.no_grad():
-        network.head.down_bias += start
+        network.head.down_bias.add_(start)

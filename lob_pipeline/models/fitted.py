@@ -1,8 +1,8 @@
-"""A fitted model as plain numbers: what training hands to prediction, to the registry and to the live step. No torch."""
+"""A fitted model as plain numbers: what training hands to prediction, the registry and the live step. No torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.models.config import ModelConfig, TrainConfig
-from lob_pipeline.models.outputs import TEMPERATURE_HEADS
+from lob_pipeline.models.outputs import BPS_HEADS, TEMPERATURE_HEADS
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -29,6 +29,12 @@ class Scaling:
     entry_rate: tuple[float, float] = (float("nan"), float("nan"))
     edge_level_bps: float = float("nan")
     signed_scale_bps: float = 1.0
+
+    def sloped(self, slopes: dict[str, float]) -> Scaling:
+        """Return the scaling with the held rows' slopes of edge, MFE, MAE (or ``signed_edge``) in it."""
+        factors = [slopes.get(head, 1.0) for head in BPS_HEADS for _ in range(2)]
+        scale = tuple(s * f for s, f in zip(self.scale_bps, factors, strict=True))
+        return replace(self, scale_bps=scale, signed_scale_bps=self.signed_scale_bps * slopes.get("signed_edge", 1.0))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; NaN is null."""
@@ -107,7 +113,7 @@ class Fitted:
                 tuple(data["notes"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BadInputError(f"a stored model's record is not in this code's form ({error!r}): train it again") from None
+            raise BadInputError(f"a stored model's record is not of this code's form ({error!r}): train it") from None
 
 
 def _nulled(value: float) -> float | None:

@@ -2,7 +2,7 @@
 
 A target that is NaN (or direction −1) costs nothing, whatever stands in the row. Probabilities pay cross-entropy, edge,
 MFE and MAE squared error of standardised values: their answer is a mean given a fill, so the loss must be one whose
-minimum is the mean. Standardised values are cut at ±10 robust scales, in training only.
+minimum is the mean. Standardised values are cut at ±10, in training only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,19 @@ from lob_pipeline.models.config import ModelConfig
 from lob_pipeline.models.fitted import Scaling
 from lob_pipeline.models.outputs import BPS_HEADS, HEADS, SIGMOID_HEADS
 
-CUT = 10.0  # robust scales
+CUT = 10.0  # scales
+# the value of a side is p_fill · edge, so these two count most; MFE and MAE follow the same path as edge
+HEAD_WEIGHT = {
+    "entry": 1.0,
+    "direction": 0.5,
+    "edge": 1.0,
+    "mfe": 0.25,
+    "mae": 0.25,
+    "adverse": 0.5,
+    "fill": 2.0,
+    "signed_edge": 1.0,
+}
+MAX_SLOPE = 1.5
 
 
 class Truth(NamedTuple):
@@ -38,7 +50,11 @@ class Truth(NamedTuple):
 
 
 def measure_scaling(targets: Targets, train: npt.NDArray[np.int64]) -> Scaling:
-    """Return mean and robust scale (IQR / 1.349) of edge, MFE, MAE and the base rates over the training rows alone."""
+    """Return centre and scale of edge, MFE and MAE and the base rates, over the training rows alone.
+
+    Centre and scale are mean and deviation after a cut at the median ± 10 · IQR / 1.349: a few wild fills move neither,
+    and standardised targets of every head have variance 1, so that no head drowns the others.
+    """
     centre, scale = [], []
     for head in BPS_HEADS:
         for side in range(2):
@@ -54,7 +70,7 @@ def measure_scaling(targets: Targets, train: npt.NDArray[np.int64]) -> Scaling:
                 robust = float(known.std()) or 1.0
             cut = np.clip(known, middle - CUT * robust, middle + CUT * robust)
             centre.append(float(cut.mean()))
-            scale.append(robust)
+            scale.append(float(cut.std()) or 1.0)
     worth = earned_bps(targets, train)
     half = (worth[:, 0] - worth[:, 1]) / 2
     spread = float(np.nanstd(half)) if np.isfinite(half).any() else 0.0
@@ -82,7 +98,8 @@ def build_truth(targets: Targets, scaling: Scaling, train: npt.NDArray[np.int64]
         values[:, list(HEADS[head])] = getattr(targets, head)
     for i, head in enumerate(BPS_HEADS):
         part = slice(2 * i, 2 * i + 2)
-        centre, scale = np.float32(scaling.centre_bps[part]), np.float32(scaling.scale_bps[part])
+        centre = np.asarray(scaling.centre_bps[part], np.float32)
+        scale = np.asarray(scaling.scale_bps[part], np.float32)
         values[:, list(HEADS[head])] = np.clip((getattr(targets, head) - centre) / scale, -CUT, CUT)
     weight = np.nan_to_num(targets.weight, nan=0.0)
     mean = float(weight[train].mean(dtype=np.float64))
@@ -114,7 +131,8 @@ def head_losses(raw: Tensor, truth: Truth, counted: Tensor, config: ModelConfig)
         answer = raw[..., part]
         if head == "direction":
             asked = truth.direction >= 0
-            loss = functional.cross_entropy(answer.flatten(0, -2), truth.direction.clamp_min(0).flatten(), reduction="none")
+            classes = truth.direction.clamp_min(0).flatten()
+            loss = functional.cross_entropy(answer.flatten(0, -2), classes, reduction="none")
             losses[head] = _mean(loss, (both * asked).flatten())
             continue
         target = truth.values[..., part]
@@ -126,6 +144,36 @@ def head_losses(raw: Tensor, truth: Truth, counted: Tensor, config: ModelConfig)
             loss = (answer - target) ** 2
         losses[head] = _mean(loss, weight * asked)
     return losses
+
+
+def bps_slopes(raw: Tensor, truth: Truth) -> dict[str, float]:
+    """Return, for edge, MFE and MAE (or the signed edge), the factor on raw numbers (k, outputs) that fits best.
+
+    Least squares through the training mean over both sides, within [0, 1.5]: what temperature is to a classifier. An
+    overfitted head keeps its order of rows and loses its boldness; a head that knows nothing says the mean. 1 where
+    nothing is known.
+    """
+    both = truth.weight.mean(-1)
+    if raw.shape[-1] == 1:
+        return {"signed_edge": _slope(raw[:, 0], truth.signed, both)}
+    parts = {head: slice(HEADS[head][0], HEADS[head][-1] + 1) for head in BPS_HEADS}
+    return {head: _slope(raw[:, part], truth.values[:, part], truth.weight) for head, part in parts.items()}
+
+
+def _slope(answer: Tensor, target: Tensor, weight: Tensor) -> float:
+    asked = ~torch.isnan(target) & torch.isfinite(answer) & (weight > 0)
+    p, y, w = answer[asked].double(), target[asked].double(), weight[asked].double()
+    power = float((w * p * p).sum())
+    return min(MAX_SLOPE, max(0.0, float((w * p * y).sum()) / power)) if power > 0.0 else 1.0
+
+
+def scale_bps(raw: Tensor, slopes: dict[str, float]) -> Tensor:
+    """Return raw numbers (k, outputs) with edge, MFE and MAE (or the signed edge) times their slopes."""
+    out = raw.clone()
+    for head, slope in slopes.items():
+        columns = slice(0, 1) if head == "signed_edge" else slice(HEADS[head][0], HEADS[head][-1] + 1)
+        out[:, columns] *= slope
+    return out
 
 
 def router_losses(logits: Tensor, counted: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,6 +16,8 @@ from lob_pipeline.models.fitted import Fitted
 from lob_pipeline.models.network import Network
 
 Floats = npt.NDArray[np.float32]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
 _FRESH_ROWS = 512  # rows answered a window, behind their context
 _BATCH_ROWS = 1 << 13
 
@@ -46,17 +48,19 @@ def predict(fitted: Fitted, normalised: Floats, segment: npt.NDArray[np.int32], 
     return out
 
 
-def raw_rows(network: Network, config: ModelConfig, features: Tensor, segment: npt.NDArray[np.int32], rows: npt.NDArray[np.int64]) -> Floats:
+def raw_rows(network: Network, config: ModelConfig, features: Tensor, segment: Int32s, rows: Int64s) -> Floats:
     """Return the head's raw numbers float32 (len(rows), outputs) of ``rows``; NaN for rows of no segment."""
     return _walk(network, config, features, segment, rows, gates=False)
 
 
-def gate_rows(network: Network, config: ModelConfig, features: Tensor, segment: npt.NDArray[np.int32], rows: npt.NDArray[np.int64]) -> Floats:
+def gate_rows(network: Network, config: ModelConfig, features: Tensor, segment: Int32s, rows: Int64s) -> Floats:
     """Return the gate's shares float32 (len(rows), experts) of ``rows``."""
     return _walk(network, config, features, segment, rows, gates=True)
 
 
-def _walk(network: Network, config: ModelConfig, features: Tensor, segment: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], gates: bool) -> Floats:
+def _walk(
+    network: Network, config: ModelConfig, features: Tensor, segment: Int32s, rows: Int64s, gates: bool
+) -> Floats:
     n, context = segment.size, receptive_field(config) - 1
     length = context + _FRESH_ROWS
     target = np.zeros(n, np.bool_)
@@ -105,7 +109,8 @@ def _split(gate: Floats) -> dict[str, Any]:
     if gate.shape[0] == 0:
         return {"rows": 0, "share": [], "entropy_nats": None}
     entropy = -(gate * np.log(np.maximum(gate, 1e-9))).sum(axis=1).mean(dtype=np.float64)
-    return {"rows": int(gate.shape[0]), "share": [float(v) for v in gate.mean(axis=0, dtype=np.float64)], "entropy_nats": float(entropy)}
+    share = [float(v) for v in gate.mean(axis=0, dtype=np.float64)]
+    return {"rows": int(gate.shape[0]), "share": share, "entropy_nats": float(entropy)}
 
 
 def terciles(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:

@@ -24,6 +24,7 @@ from lob_pipeline.models.stream_kernel import Cache, Layers, Scale, run_rows
 __all__ = ["StreamModel", "StreamState", "receptive_field"]
 
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class StreamState:
 
     def copy(self) -> StreamState:
         """Return an independent copy."""
-        return StreamState(Cache(*(a.copy() for a in self.cache)))
+        keys, values, seen = self.cache
+        return StreamState(Cache(keys.copy(), values.copy(), seen.copy()))
 
     def arrays(self) -> dict[str, npt.NDArray]:
         """Return the state as named arrays, fit for safetensors or ``np.savez``."""
@@ -69,7 +71,10 @@ class StreamModel:
         temperatures: Mapping[str, float],
         masked_heads: tuple[str, ...] | list[str] = (),
     ) -> StreamModel:
-        """Return the model of stored parts (records or their JSON). Raises ``BadInputError`` where sizes do not fit."""
+        """Return the model of stored parts (records or their JSON), masked heads silent.
+
+        Raises ``BadInputError`` where sizes do not fit.
+        """
         config = config if isinstance(config, ModelConfig) else ModelConfig.from_json(dict(config))
         scaling = scaling if isinstance(scaling, Scaling) else Scaling.from_json(dict(scaling))
         arrays = normaliser.arrays() if isinstance(normaliser, Normaliser) else normaliser
@@ -102,11 +107,11 @@ class StreamModel:
         for name, mine in state.arrays().items():
             other = arrays.get(name)
             if other is None or other.shape != mine.shape or other.dtype != mine.dtype:
-                raise BadInputError(f"a stored stream state does not fit this model at {name!r}: start from a new state")
+                raise BadInputError(f"a stored stream state does not fit this model at {name!r}: start from a new one")
             mine[...] = other
         return state
 
-    def run(self, state: StreamState, features: Floats, valid: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def run(self, state: StreamState, features: Floats, valid: Mask) -> tuple[Floats, Mask]:
         """Take raw feature rows float32 (n, F) with ``valid`` bool (n,) in order of time; change ``state`` in place.
 
         Returns forecasts float32 (n, 15) and ready bool (n,): at least ``window`` valid rows since the last reset,
@@ -114,7 +119,8 @@ class StreamModel:
         """
         rows = np.ascontiguousarray(features, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.config.inputs or valid.shape != (rows.shape[0],):
-            raise BadInputError(f"features {rows.shape} and valid {valid.shape}: expected (n, {self.config.inputs}) and (n,)")
+            found = f"features {rows.shape} and valid {valid.shape}"
+            raise BadInputError(f"{found}: expected (n, {self.config.inputs}) and (n,)")
         forecast = np.empty((rows.shape[0], N_OUTPUTS), np.float32)
         ready = np.empty(rows.shape[0], np.bool_)
         flags = np.ascontiguousarray(valid, np.bool_)

@@ -19,6 +19,7 @@ from lob_pipeline.datasets.normalise import normalise_row
 from lob_pipeline.models.answers import AnswerRule, answer_row
 
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 
 class Layers(NamedTuple):
@@ -115,7 +116,9 @@ def _softmax(x: Floats) -> None:
 
 
 @njit(cache=True)
-def _attend(qkv: Floats, keys: Floats, values: Floats, age_bias: Floats, seen: int, by_slot: Floats, by_age: Floats, out: Floats) -> None:
+def _attend(
+    qkv: Floats, keys: Floats, values: Floats, age_bias: Floats, seen: int, by_slot: Floats, by_age: Floats, out: Floats
+) -> None:
     """Store this row's key and value in slot ``seen mod window``; out = attention over what the window holds."""
     d, window = keys.shape
     heads = age_bias.shape[0]
@@ -155,7 +158,7 @@ def _relu(x: Floats) -> None:
 
 @njit(cache=True)
 def _head(x: Floats, w: Layers, gate: Floats, hidden: Floats, raw: Floats) -> None:
-    """Gate, experts and answers of one final state; the experts' outputs are weighted by the gate before they are summed."""
+    """Gate, experts and answers of one final state; what an expert computes is weighted by its gate, then summed."""
     blocks = gate.size
     _affine(x, w.gate_w, w.gate_b, gate)
     _softmax(gate)
@@ -174,7 +177,14 @@ def _head(x: Floats, w: Layers, gate: Floats, hidden: Floats, raw: Floats) -> No
 
 @njit(cache=True)
 def run_rows(
-    w: Layers, normaliser: Scale, rule: AnswerRule, cache: Cache, rows: Floats, valid: npt.NDArray[np.bool_], forecast: Floats, ready: npt.NDArray[np.bool_]
+    w: Layers,
+    normaliser: Scale,
+    rule: AnswerRule,
+    cache: Cache,
+    rows: Floats,
+    valid: Mask,
+    forecast: Floats,
+    ready: Mask,
 ) -> None:
     """Take raw feature rows (n, F) through the network in order; write forecasts (n, 15) and readiness (n,).
 
@@ -182,7 +192,8 @@ def run_rows(
     """
     layers, d, window = cache.keys.shape
     inputs = w.input_w.shape[0]
-    x, normed, mixed, part = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
+    x, normed = np.empty(d, np.float32), np.empty(d, np.float32)
+    mixed, part = np.empty(d, np.float32), np.empty(d, np.float32)
     row, qkv, up = np.empty(inputs, np.float32), np.empty(3 * d, np.float32), np.empty(w.up_b.shape[1], np.float32)
     by_slot, by_age = np.empty(window, np.float32), np.empty(window, np.float32)
     gate, hidden = np.empty(w.gate_b.size, np.float32), np.empty(w.head_up_b.size, np.float32)
@@ -201,7 +212,8 @@ def run_rows(
         for layer in range(layers):
             _layer_norm(x, w.norm1[layer], normed)
             _affine(normed, w.qkv_w[layer], w.qkv_b[layer], qkv)
-            _attend(qkv, cache.keys[layer], cache.values[layer], w.age_bias[layer], cache.seen[0], by_slot, by_age, mixed)
+            keys, values = cache.keys[layer], cache.values[layer]
+            _attend(qkv, keys, values, w.age_bias[layer], cache.seen[0], by_slot, by_age, mixed)
             _affine(mixed, w.out_w[layer], w.out_b[layer], part)
             for j in range(d):
                 x[j] += part[j]

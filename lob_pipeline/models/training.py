@@ -6,6 +6,7 @@ as an uninterrupted one), then the loss of the held rows; the best epoch by the 
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from torch import Tensor
 from lob_pipeline.core.errors import LobError
 from lob_pipeline.models.batches import Batch, Windows
 from lob_pipeline.models.config import ModelConfig, TrainConfig
-from lob_pipeline.models.losses import head_losses, router_losses
+from lob_pipeline.models.losses import HEAD_WEIGHT, Truth, bps_slopes, head_losses, router_losses, scale_bps
 from lob_pipeline.models.network import Network
 
 Progress = Callable[[float, str], None]
@@ -27,8 +28,17 @@ Progress = Callable[[float, str], None]
 class Training(pl.LightningModule):
     """Losses, optimiser, curves, best weights and early stop of one fit."""
 
-    def __init__(self, network: Network, config: ModelConfig, train: TrainConfig, windows: Windows, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: ModelConfig,
+        train: TrainConfig,
+        windows: Windows,
+        progress: Progress | None = None,
+        identity: str = "",
+    ) -> None:
         super().__init__()
+        self.identity = identity
         self.network = network
         self.config, self.train_config, self.windows, self.progress = config, train, windows, progress
         self.curves: list[dict[str, Any]] = []
@@ -40,7 +50,8 @@ class Training(pl.LightningModule):
         """Return AdamW with a linear warm-up and a cosine down to a twentieth, stepped each batch."""
         decayed = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
-        groups = [{"params": decayed, "weight_decay": self.train_config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        decay = self.train_config.weight_decay
+        groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.train_config.learning_rate, betas=(0.9, 0.98))
         total = max(1, self.train_config.epochs * len(self.windows))
         warm = min(self.train_config.warmup_steps, max(1, total // 5))
@@ -61,19 +72,34 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the total loss of one batch. Raises ``LobError`` naming epoch and head where it is no number."""
-        total = self._charge(batch, "train")
+        x, truth, counted = batch
+        raw, logits = self.network(x)
+        total = self._charge(raw, logits, truth, counted, "train")
         if self.progress is not None and batch_index % 16 == 0:
             done = (self.current_epoch + batch_index / max(1, len(self.windows))) / self.train_config.epochs
             self.progress(done, f"epoch {self.current_epoch + 1} of {self.train_config.epochs}")
         return total
 
     def on_validation_epoch_start(self) -> None:
-        """Start the held sums."""
-        self._sums["held"] = defaultdict(float)
+        """Forget the held rows of the epoch before."""
+        self._held: list[tuple[Tensor, Truth, Tensor]] = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Add one batch of held rows."""
-        self._charge(batch, "held")
+        """Keep the answers to one batch of held rows."""
+        x, truth, counted = batch
+        raw, logits = self.network(x)
+        gate = logits[counted] if logits is not None else raw.new_zeros(0)
+        self._held.append((raw[counted], Truth(*(t[counted] for t in truth)), gate))
+
+    def on_validation_epoch_end(self) -> None:
+        """Charge all held rows at once, edge, MFE and MAE after the slope that calibration will give them."""
+        raw = torch.cat([part[0] for part in self._held])
+        truth = Truth(*(torch.cat(parts) for parts in zip(*(part[1] for part in self._held), strict=True)))
+        gate = torch.cat([part[2] for part in self._held])
+        everywhere = torch.ones(raw.shape[0], dtype=torch.bool)
+        scaled = scale_bps(raw, bps_slopes(raw, truth))
+        self._sums["held"] = defaultdict(float)
+        self._charge(scaled, gate if gate.numel() else None, truth, everywhere, "held")
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch's line of the curves, keep the best weights, stop when patience is over."""
@@ -87,14 +113,33 @@ class Training(pl.LightningModule):
         if held < self.best["held"]:
             self.best = {"held": held, "epoch": self.current_epoch}
             self.best_weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        elif self.current_epoch - self.best["epoch"] >= self.train_config.patience:
+        elif self._over():
             self.trainer.should_stop = True
 
-    def _charge(self, batch: Batch, part: str) -> Tensor:
-        x, truth, counted = batch
-        raw, logits = self.network(x)
+    def _over(self) -> bool:
+        last = len(self.curves) - 1
+        return last + 1 >= self.train_config.epochs or last - int(self.best["epoch"]) >= self.train_config.patience
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what this training remembers: plain numbers and tensors only."""
+        checkpoint["lob"] = {
+            "identity": self.identity,
+            "over": self._over(),
+            "curves": json.dumps(self.curves),
+            "best": dict(self.best),
+            "best_weights": self.best_weights,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it back."""
+        ours = checkpoint["lob"]
+        self.curves = json.loads(ours["curves"])
+        self.best = dict(ours["best"])
+        self.best_weights = dict(ours["best_weights"])
+
+    def _charge(self, raw: Tensor, logits: Tensor | None, truth: Truth, counted: Tensor, part: str) -> Tensor:
         losses = head_losses(raw, truth, counted, self.config)
-        total = torch.stack(list(losses.values())).sum()
+        total = torch.stack([HEAD_WEIGHT[name] * loss for name, loss in losses.items()]).sum()
         sums = self._sums[part]
         extra: dict[str, Tensor] = {}
         charged = total
@@ -105,8 +150,8 @@ class Training(pl.LightningModule):
         if not bool(torch.isfinite(charged)):
             bad = [name for name, loss in {**losses, **extra}.items() if not bool(torch.isfinite(loss))]
             raise LobError(
-                f"the {part} loss of {', '.join(bad) or 'the sum'} is not a finite number in epoch {self.current_epoch + 1}: "
-                "look for values that are not finite in the features or targets, or lower the learning rate"
+                f"the {part} loss of {', '.join(bad) or 'the sum'} is not a finite number in epoch "
+                f"{self.current_epoch + 1}: look for features that are not finite, or lower the learning rate"
             )
         for name, value in {**losses, "total": total, **extra}.items():
             sums[name] += float(value.detach())
