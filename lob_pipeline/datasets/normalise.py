@@ -19,9 +19,15 @@ _CHUNK_ROWS = 1 << 16
 
 @njit(cache=True)
 def normalise_row(x: Float32s, asinh: Mask, mean: Float32s, scale: Float32s, out: Float32s) -> None:
-    """Write the scaled row (F,): ``asinh`` where marked, (x − mean) / scale, clipped at ±10; NaN stays NaN. float32."""
+    """Write the scaled row (F,): ``asinh`` where marked, (x − mean) / scale, clipped at ±10, NaN stays NaN; float32.
+
+    A column of scale 0 is muted: every number becomes 0.
+    """
     high = np.float32(CLIP)
     for j in range(x.size):
+        if scale[j] == np.float32(0.0):
+            out[j] = np.float32(0.0) if x[j] == x[j] else x[j]
+            continue
         value = np.float32(np.arcsinh(x[j])) if asinh[j] else x[j]
         value = np.float32((value - mean[j]) / scale[j])
         if value > high:
@@ -39,12 +45,21 @@ def _normalise_rows(x: Float32s, asinh: Mask, mean: Float32s, scale: Float32s, o
 
 @dataclass(frozen=True)
 class Normaliser:
-    """``asinh`` bool, ``mean`` and ``scale`` float32, all (F,); ``scale`` is 1 where the standard deviation is 0."""
+    """``asinh`` bool, ``mean`` and ``scale`` float32, all (F,); ``scale`` is 0 where a column is muted.
+
+    Muted is what the training rows say nothing about: a column that is constant among them, or one that the caller
+    names. A scale of its own choice would let the first other value through as an enormous one.
+    """
 
     names: tuple[str, ...]
     asinh: Mask
     mean: Float32s
     scale: Float32s
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Return the names of the columns that always answer 0."""
+        return tuple(name for name, scale in zip(self.names, self.scale, strict=True) if scale == 0)
 
     def apply(self, x: Float32s) -> Float32s:
         """Return the scaled rows, float32 (n, F), a new array. Raises ``BadInputError`` on another width or dtype."""
@@ -86,10 +101,13 @@ def takes_asinh(names: tuple[str, ...]) -> Mask:
     return np.array([name in lots for name in names], np.bool_)
 
 
-def fit_normaliser(features: Float32s, rows: Int64s, names: tuple[str, ...]) -> Normaliser:
+def fit_normaliser(
+    features: Float32s, rows: Int64s, names: tuple[str, ...], *, muted: Mask | None = None
+) -> Normaliser:
     """Return the scaling of ``features`` float32 (n, F) by the given rows (k,) alone, in float64.
 
-    A column that is constant among them keeps scale 1. Raises ``BadInputError`` without rows, or where one holds NaN.
+    A column that is constant among them is muted, and those marked in ``muted`` (F,). Raises ``BadInputError`` without
+    rows, or where one holds NaN.
     """
     if not len(rows):
         raise BadInputError("no row to fit the scaling of the features on: the training stretch is empty")
@@ -109,7 +127,9 @@ def fit_normaliser(features: Float32s, rows: Int64s, names: tuple[str, ...]) -> 
     if not np.isfinite(mean).all() or not np.isfinite(deviation).all():
         bad = [n for n, m, d in zip(names, mean, deviation, strict=True) if not (np.isfinite(m) and np.isfinite(d))]
         raise BadInputError(f"training rows hold values of {', '.join(bad[:3])} that are no numbers")
-    return Normaliser(tuple(names), asinh, mean, np.where(deviation > 0, deviation, np.float32(1.0)).astype(np.float32))
+    if muted is not None:
+        deviation[muted] = 0.0
+    return Normaliser(tuple(names), asinh, mean, deviation)
 
 
 def _prepared(part: Float32s, asinh: Mask) -> npt.NDArray[np.float64]:

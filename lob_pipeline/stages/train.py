@@ -14,6 +14,7 @@ from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.datasets.counts import fold_table
+from lob_pipeline.datasets.cycles import uncovered
 from lob_pipeline.datasets.folds import Fold, final_split
 from lob_pipeline.datasets.inputs import model_inputs
 from lob_pipeline.datasets.instants import Instants
@@ -111,6 +112,7 @@ def train(
         "fitted": fitted.to_json(),
         "features": list(names),
         "left_out": [list(pair) for pair in left_out],
+        "muted": list(normaliser.muted),
         "features_fingerprint": features_fingerprint(names, chosen.clock),
         "data": {"data_sha256": chosen.data_sha256, "as_of": as_of, "days": [dict(vars(day)) for day in chosen.days]},
         "folds": fold_table(instants, [fold]),
@@ -145,7 +147,8 @@ def _fit(
     from lob_pipeline.models.config import preset
     from lob_pipeline.models.fit import fit
 
-    normaliser = fit_normaliser(instants.features, fold.train, instants.names)
+    muted = uncovered(instants.names, instants.ts_ns[fold.train])
+    normaliser = fit_normaliser(instants.features, fold.train, instants.names, muted=muted)
     normalised = normaliser.apply(instants.features)
     model, training = preset(recipe.preset, len(instants.names), head=CHAMPION_KIND, seed=recipe.seed)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)

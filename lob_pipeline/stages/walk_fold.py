@@ -16,6 +16,7 @@ import numpy.typing as npt
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.datasets.cycles import uncovered
 from lob_pipeline.datasets.folds import Fold, walk_forward
 from lob_pipeline.datasets.inputs import model_inputs
 from lob_pipeline.datasets.instants import Instants
@@ -135,7 +136,9 @@ def _contend(
     if contender.kind == "baseline":
         from lob_pipeline.models.baselines import fit_baseline
 
-        forecast = fit_baseline(contender.name, instants.features, instants.names, wanted, fold, recipe.seed)
+        unseen = uncovered(instants.names, instants.ts_ns[fold.train])
+        kept = tuple(name for name, out in zip(instants.names, unseen, strict=True) if not out)
+        forecast = fit_baseline(contender.name, columns_of(instants, kept), kept, wanted, fold, recipe.seed)
         return _Found(forecast(fold.held), forecast(fold.test), wanted.masked_heads, {})
     return _network(contender, recipe, instants, fold, wanted, threads)
 
@@ -148,7 +151,9 @@ def _network(
 
     names, left_out = model_inputs(recipe.inputs_of(contender), parse_clock(instants.clock_id))
     features = columns_of(instants, names)
-    normalised = fit_normaliser(features, fold.train, names).apply(features)
+    muted = uncovered(names, instants.ts_ns[fold.train])
+    normaliser = fit_normaliser(features, fold.train, names, muted=muted)
+    normalised = normaliser.apply(features)
     model, training = preset(recipe.preset, len(names), head=contender.head, seed=recipe.seed, threads=threads)
     fitted = fit(normalised, instants.segment, wanted, fold, model, training)
     facts: dict[str, Any] = {
@@ -158,6 +163,7 @@ def _network(
         "curves": fitted.curves,
         "temperatures": dict(fitted.temperatures),
         "left_out": [list(pair) for pair in left_out],
+        "muted": list(normaliser.muted),
         "notes": list(fitted.notes),
     }
     if contender.head == "moe" and _VOLATILITY in instants.names:

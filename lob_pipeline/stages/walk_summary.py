@@ -121,6 +121,7 @@ def _facts(of_folds: list[dict[str, Any]]) -> dict[str, Any]:
         "training_rows": [model.get("training_rows") for model in of_folds],
         "seconds": round(sum(model["seconds"] for model in of_folds), 1),
         "curves": [model["curves"] for model in of_folds] if "curves" in first else None,
+        "muted": [model["muted"] for model in of_folds] if "muted" in first else None,
         "temperatures": [model.get("temperatures") for model in of_folds] if "temperatures" in first else None,
         "routing": _routing([model["routing"] for model in of_folds if model.get("routing")]),
         "leg_a": pooled_legs([model["leg_a"] for model in of_folds]) if "leg_a" in first else None,
@@ -193,6 +194,12 @@ def _notes(recipe: Recipe, documents: list[dict[str, Any]]) -> list[str]:
         notes.append(
             f"Preset demo: small networks, at most {rows:,} training rows a fold were used. It shows the method; "
             "judge your own market with --preset full."
+        )
+    muted = documents[0]["models"][CHAMPION_KIND].get("muted", [])
+    if muted:
+        notes.append(
+            f"Muted in the first fold, because its training rows do not show their whole cycle or any change: "
+            f"{', '.join(muted)}."
         )
     if recipe.placebo_seed >= 0:
         notes.append(

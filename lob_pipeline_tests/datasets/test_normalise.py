@@ -38,7 +38,8 @@ def test_scaling_is_the_slow_ways(seed: int, count: int) -> None:
     own = naive.scaled(x, LOTS, found.mean.astype(np.float64), found.scale.astype(np.float64))
     # float32: asinh and the difference are each rounded once, relative to what they are rounded from
     size = np.where(LOTS, np.arcsinh(np.abs(x.astype(np.float64))), np.abs(x)) + np.abs(found.mean)
-    np.testing.assert_array_less(np.abs(found.apply(x) - own), 1e-6 + 4 * 2.0**-24 * size / found.scale)
+    bound = 1e-6 + 4 * 2.0**-24 * size / np.where(found.scale > 0, found.scale, 1.0)
+    np.testing.assert_array_less(np.abs(found.apply(x) - own), bound)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -75,13 +76,24 @@ def test_rows_that_were_not_given_change_nothing(seed: int) -> None:
 def test_a_constant_column_and_far_values_stay_finite() -> None:
     x = features_of(5)
     found = fit_normaliser(x, np.arange(400), NAMES)
-    assert found.scale[4] == 1.0
+    assert found.muted == (NAMES[4],)
     assert np.all(found.apply(x)[:, 4] == 0.0)
     x[0] = [1e30, 1e30, -1e30, -1e30, 3e38]
     out = found.apply(x)
     assert np.all(np.abs(out) <= CLIP)
     assert out[0, 0] == CLIP
     assert out[0, 2] == -CLIP
+
+
+def test_what_training_rows_say_nothing_about_is_muted() -> None:
+    x = features_of(5)
+    muted = np.array([False, True, False, False, False])
+    found = fit_normaliser(x, np.arange(100), NAMES, muted=muted)
+    assert found.muted == (NAMES[1], NAMES[4])
+    x[200:, 4] += 7.0  # constant while training, other afterwards: nothing was learned about it
+    out = found.apply(x)
+    assert np.all(out[:, [1, 4]] == 0.0)
+    assert np.all(out[:, [0, 2, 3]].std(axis=0) > 0.1)
 
 
 def test_nan_stays_nan() -> None:

@@ -94,11 +94,14 @@ def scaling(features: Any, rows: Any, lots: list[bool]) -> tuple[Any, Any]:
     columns = np.where(lots, np.arcsinh(columns), columns)
     deviation = columns.std(axis=0)
     constant = np.all(columns == columns[0], axis=0)
-    return columns.mean(axis=0), np.where(constant, 1.0, deviation)
+    return columns.mean(axis=0), np.where(constant, 0.0, deviation)
 
 
 def scaled(features: Any, lots: list[bool], mean: Any, scale: Any) -> Any:
     """The scaled rows in float64."""
     columns = np.asarray(features, np.float64)
     columns = np.where(lots, np.arcsinh(columns), columns)
-    return np.clip((columns - mean) / scale, -10, 10)
+    out = np.zeros_like(columns)
+    heard = np.asarray(scale) != 0
+    out[:, heard] = np.clip((columns[:, heard] - np.asarray(mean)[heard]) / np.asarray(scale)[heard], -10, 10)
+    return np.where(np.isnan(columns), columns, out)
