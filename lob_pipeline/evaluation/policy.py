@@ -13,7 +13,7 @@ Every call starts flat: a position that outlives the last row handed in is count
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,8 @@ Mask = npt.NDArray[np.bool_]
 
 SUFFIXES: dict[str, str] = {"proportional": "", "pessimistic": "_pess", "optimistic": "_opt"}
 """Queue models by name; the suffix is that of the label columns."""
-SIDES = (1, -1)
+ALWAYS_BPS = -1e6
+"""A threshold below every value: the better side is sent whenever the policy is free."""
 _EDGE, _FILL = COLUMN["edge_buy"], COLUMN["fill_buy"]  # each pair is (buy, sell)
 
 
@@ -249,13 +250,15 @@ def observed_ns(ts_ns: Int) -> int:
 def choose_threshold(
     instants: Instants, forecast: Float32, rows: Int, gates: Gates, config: LabelConfig | None = None
 ) -> Threshold:
-    """Choose θ on the held rows (m,), forecast (m, 15), under the proportional queue model.
+    """Choose θ on the held rows (m,), forecast (m, 15), under the proportional queue model; test rows are not seen.
 
-    Candidates are quantiles of the better side's score. Among those that fill at least as often as the gates want
-    (``threshold_trades_per_block`` a test block, scaled to the time held), the one with the largest total P&L wins;
-    thresholds of 0 and more come first, because below 0 the policy sends orders that its own forecast says lose. They
-    are used only when nothing else trades often enough to be judged: a model that never trades proves nothing. Where
-    no candidate trades often enough, the one that trades most. Test rows are not looked at.
+    Candidates are 0, ``ALWAYS_BPS`` and quantiles of the better side's score. *Often enough* is
+    ``threshold_trades_per_block`` filled trades a test block, scaled to the time held. In this order:
+
+    1. of 0 or more, often enough, and earned something: the largest total P&L;
+    2. below 0 (a forecast that is too gloomy), often enough, and earned something: the largest total;
+    3. nothing earned: 0 where that trades often enough, else ``ALWAYS_BPS``. The model has then shown no order worth
+       sending; the verdict must still rest on trades, and on as many as there are.
     """
     field = field_of(instants, forecast, rows, gates, config)
     best = field.score.max(axis=1) if rows.size else np.empty(0)
@@ -265,20 +268,21 @@ def choose_threshold(
     if not best.size:
         return Threshold(0.0, "no held row has a forecast", 0, 0.0, wanted)
     at = np.linspace(0.0, gates.threshold_highest_quantile, gates.threshold_quantiles)
-    # just below the quantile, so that the lowest candidate sends an order at every row that has a forecast
-    candidates = np.unique(np.append(np.nextafter(np.quantile(best, at), -np.inf), 0.0))
     queue = field.queue("")
-    played = [(float(theta), queue.play(field.score, float(theta))) for theta in candidates]
-    tried = [Threshold(theta, "", t.filled_count, t.total_bps, wanted) for theta, t in played]
-    often = [t for t in tried if t.trades >= wanted]
-    worth = [t for t in often if t.theta_bps >= 0.0]
+    tried = {}
+    for theta in np.unique(np.concatenate((np.quantile(best, at), [0.0, ALWAYS_BPS]))).tolist():
+        trades = queue.play(field.score, theta)
+        tried[theta] = Threshold(theta, "", trades.filled_count, trades.total_bps, wanted)
+    often = [t for t in tried.values() if t.trades >= wanted]
+    earned = [t for t in often if t.total_bps > 0.0]
+    worth = [t for t in earned if t.theta_bps >= 0.0]
     if worth:
         why = "the largest total on the held rows among thresholds that trade often enough"
-        chosen = max(worth, key=lambda t: t.total_bps)
-    elif often:
-        why = "no threshold of 0 or more trades often enough to be judged: the largest total among lower ones"
-        chosen = max(often, key=lambda t: t.total_bps)
-    else:
-        why = "no threshold trades often enough on the held rows: the one that trades most"
-        chosen = max(tried, key=lambda t: (t.trades, t.theta_bps))
-    return Threshold(chosen.theta_bps, why, chosen.trades, chosen.total_bps, wanted)
+        return replace(max(worth, key=lambda t: t.total_bps), why=why)
+    if earned:
+        why = "no threshold of 0 or more trades often enough and earns: the largest total among lower ones"
+        return replace(max(earned, key=lambda t: t.total_bps), why=why)
+    if tried[0.0].trades >= wanted:
+        return replace(tried[0.0], why="no threshold earned anything on the held rows: every order valued above 0")
+    why = "nothing earned on the held rows and too few orders valued above 0: an order whenever free"
+    return replace(tried[ALWAYS_BPS], why=why)

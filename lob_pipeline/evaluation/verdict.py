@@ -214,26 +214,28 @@ def days_needed(
 ) -> float | None:
     """Return how many more days (of 24 recorded hours, at the present rate) would give an answer; None if unknown.
 
-    With D the days scored so far, r the filled trades a day in the queue model that fills least, h the half width of
-    the widest interval (1.96 · sd / √n of its trades where there is no interval yet) and y the edge to resolve::
+    With D the days scored so far, n the filled trades in the queue model that fills least, k those of the thinnest test
+    block, h the half width of the widest interval (1.96 · sd / √n of the trades where there is no interval yet) and y
+    the edge to resolve::
 
-        counts:  D_c = max(minimum_total, minimum_folds · minimum_per_fold) / r
+        counts:  D_c = D · max(minimum_total / n, minimum_per_fold / k)   (the second: blocks that much longer)
         folds:   D_f = D · minimum_folds / folds
         edge:    D_y = D · (h / y)²            (an interval shrinks with the square root of time)
-        needed:  max(D_c, D_f, D_y) − D, at least 0
+        needed:  max(D_c, D_f, D_y) − D
 
-    None where nothing was filled (no rate), or where more of the same would not help (a masked head alone).
+    None where a block filled nothing (no rate), or where more of the same would not help (a masked head alone).
     """
     slow = min(series.values(), key=lambda s: s.filled)
-    days, filled = slow.days, slow.filled
-    if not filled or not days:
+    days = slow.days
+    thinnest = min(
+        (np.count_nonzero(s.fill_ids[s.fold == k] >= 0) for s in series.values() for k in np.unique(s.fold)), default=0
+    )
+    if not thinnest or not days or not folds:
         return None
-    counts = max(gates.minimum_trades_total, gates.minimum_folds * gates.minimum_trades_per_fold) * days / filled
-    blocks = days * gates.minimum_folds / folds if folds else 0.0
+    counts = days * max(gates.minimum_trades_total / slow.filled, gates.minimum_trades_per_fold / thinnest)
     half = power_bps(estimates)
     if half is None:
         known = slow.pnl_bps[~np.isnan(slow.pnl_bps)]
         half = 1.96 * float(known.std(ddof=1)) / math.sqrt(known.size) if known.size > 1 else 0.0
-    edge = days * (half / gates.resolve_bps) ** 2
-    more = max(counts, blocks, edge) - days
+    more = max(counts, days * gates.minimum_folds / folds, days * (half / gates.resolve_bps) ** 2) - days
     return more if more > 0.0 else None

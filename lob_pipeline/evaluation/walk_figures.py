@@ -74,17 +74,20 @@ def fee_curve(verdict: dict[str, Any], maker_fee_bps: float) -> Figure | None:
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": line(QUIET, 1)}
     ]
     notes: list[dict[str, Any]] = []
-    # the two notes stand at different heights and on opposite sides, so that fees close to each other stay readable
-    for fee, words, colour, height, side in (
-        (maker_fee_bps, f"today's fee {maker_fee_bps:g}", INK, 1.0, "left" if maker_fee_bps >= even else "right"),
-        (even, f"break-even {even:.2f}", BID, 0.9, "right" if maker_fee_bps >= even else "left"),
+    # the lines fall from left to right: the left note stands at the bottom, the right one on top, each looking outwards
+    for fee, words, colour, other in (
+        (maker_fee_bps, f"today's fee {maker_fee_bps:g}", INK, even),
+        (even, f"break-even {even:.2f}", BID, maker_fee_bps),
     ):
+        right = fee > other or (fee == other and colour == INK)
+        side, height = ("left", 1.0) if right else ("right", 0.0)
         shapes.append({"type": "line", "yref": "paper", "x0": fee, "x1": fee, "y0": 0, "y1": 1})
         shapes[-1]["line"] = line(colour, 1.4, "dash")
         notes.append(
             {
                 "x": fee, "y": height, "yref": "paper", "text": words, "showarrow": False, "xanchor": side,
-                "xshift": 6 if side == "left" else -6, "yanchor": "top", "font": {"size": 12, "color": colour},
+                "xshift": 6 if right else -6, "yanchor": "top" if right else "bottom",
+                "font": {"size": 12, "color": colour},
             }
         )  # fmt: skip
     spec = layout(

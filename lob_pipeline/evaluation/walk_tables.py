@@ -10,6 +10,7 @@ import numpy as np
 
 from lob_pipeline.evaluation.figures import MODEL_COLOURS
 from lob_pipeline.evaluation.legs import pooled_legs
+from lob_pipeline.evaluation.policy import ALWAYS_BPS
 from lob_pipeline.evaluation.tables import instant_words, interval, number, share, table
 
 VERDICT_WORDS = {"TRADE": "Trade", "DO_NOT_TRADE": "Do not trade", "NOT_ENOUGH_DATA": "Not enough data"}
@@ -53,13 +54,13 @@ def gate_table(verdict: dict[str, Any]) -> str:
 
 
 def _estimate(cell: dict[str, Any]) -> str:
-    return interval(cell, coloured=True)
+    return interval(cell, coloured=True).replace(" <small>", "<br><small>")
 
 
 def model_table(models: dict[str, Any], chosen: str) -> str:
     """Return every model in all three queue models: mean P&L per filled trade with its interval, and its verdict."""
-    head = ["model", "verdict", *(f"{q}, bps a trade" for q in QUEUES), "trades (effective n)"]
-    head += ["bps a day, worst", "break-even fee, bps", "deflated Sharpe", "para-meters"]
+    head = ["model", "verdict", *(f"{q}, bps a trade" for q in QUEUES), "filled trades (effective n)"]
+    head += ["bps a day, worst", "break-even fee, bps", "deflated Sharpe", "parameters"]
     rows, marked = [], []
     for name in [chosen, *(n for n in models if n != chosen)]:
         model, verdict = models[name], models[name]["verdict"]
@@ -98,7 +99,7 @@ def fold_table(model: dict[str, Any], facts: Iterable[dict[str, Any]]) -> str:
                 f"{instant_words(fold['test_start_ns'])[:16]} – {instant_words(fold['test_end_ns'])[11:16]}",
                 "–" if "train_rows" not in fact else f"{fact['train_rows']:,}",
                 f"{fold['test_rows']:,}",
-                number(fold["theta_bps"], 3, signed=True),
+                "always" if fold["theta_bps"] <= ALWAYS_BPS else number(fold["theta_bps"], 3, signed=True),
                 *(f"{number(queues[q]['mean_bps'], signed=True, coloured=True)} <small>({queues[q]['filled']})</small>"
                   for q in QUEUES),
                 f"{min(queues[q]['effective_n'] for q in QUEUES)}",

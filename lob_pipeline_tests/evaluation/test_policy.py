@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.datasets.instants import Instants
 from lob_pipeline.evaluation.gates import load_gates
-from lob_pipeline.evaluation.policy import SUFFIXES, choose_threshold, field_of, run_policy, side_scores
+from lob_pipeline.evaluation.policy import ALWAYS_BPS, SUFFIXES, choose_threshold, field_of, run_policy, side_scores
 from lob_pipeline.labels.spec import KIND_REJECTED
 from lob_pipeline_tests.evaluation.market import LIFE_NS, first_fold, forecast_of, make_instants, scores_of
 
@@ -119,21 +119,42 @@ def test_the_threshold_finds_the_rows_that_pay() -> None:
     assert found.total_bps > 0.0
 
 
-def test_a_model_that_sees_no_value_anywhere_is_still_judged() -> None:
+def test_a_model_that_sees_no_value_anywhere_is_judged_on_all_the_trades_there_are() -> None:
     instants, signal = make_instants(base_bps=-4.0, skill_bps=0.2)
     fold = first_fold(instants)
     found = choose_threshold(instants, forecast_of(-4.0 + 0.2 * signal)[fold.held], fold.held, GATES)
-    assert found.theta_bps < 0.0
+    assert found.theta_bps == ALWAYS_BPS
     assert found.trades >= found.wanted
-    assert "no threshold of 0 or more" in found.why
+    assert "an order whenever free" in found.why
 
 
-def test_too_few_rows_take_the_threshold_that_trades_most() -> None:
+def test_a_model_that_sees_value_where_there_is_none_is_judged_on_what_it_believes() -> None:
+    instants, signal = make_instants(base_bps=-4.0, skill_bps=0.2)
+    fold = first_fold(instants)
+    found = choose_threshold(instants, forecast_of(signal)[fold.held], fold.held, GATES)
+    assert found.theta_bps == 0.0
+    assert found.total_bps < 0.0
+    assert "nothing" not in found.why
+    assert "every order valued above 0" in found.why
+
+
+def test_a_forecast_that_is_too_gloomy_may_trade_below_zero() -> None:
+    instants, signal = make_instants(base_bps=-0.5, skill_bps=2.0)
+    fold = first_fold(instants)
+    found = choose_threshold(instants, forecast_of(-50.0 + 2.0 * signal)[fold.held], fold.held, GATES)
+    assert ALWAYS_BPS < found.theta_bps < 0.0
+    assert found.total_bps > 0.0
+    assert found.trades >= found.wanted
+    right = choose_threshold(instants, forecast_of(-0.5 + 2.0 * signal)[fold.held], fold.held, GATES)
+    assert found.total_bps == pytest.approx(right.total_bps, rel=0.25), "the ranking is the same"
+
+
+def test_too_few_rows_take_every_order_there_is() -> None:
     instants, signal = make_instants()
     rows = np.arange(60)
     found = choose_threshold(instants, forecast_of(signal)[rows], rows, GATES)
     assert found.trades < found.wanted
-    assert "trades most" in found.why
+    assert found.theta_bps == ALWAYS_BPS
     none = choose_threshold(instants, np.full((60, 15), np.nan, np.float32), rows, GATES)
     assert none.trades == 0
     assert "no held row has a forecast" in none.why

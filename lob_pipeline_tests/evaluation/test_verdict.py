@@ -124,11 +124,9 @@ def test_nothing_at_all_is_no_answer_either(planted: tuple[Instants, np.ndarray,
 
 
 def test_more_trials_deflate_the_sharpe_ratio() -> None:
-    instants, signal = make_instants(base_bps=-1.6, skill_bps=1.0)
-    scores = scores_of(instants, forecast_of(-1.6 + signal))
-    series = joined_series(scores)
+    series = {q: of_trades(list(np.random.default_rng(1).normal(0.4, 3.0, 120)), [2.0] * 120) for q in SUFFIXES}
     found = [
-        judge_verdict("a model", scores, series, GATES, maker_fee_bps=FEE, trials=Trials(count, 0.0004))
+        judge_verdict("a model", [], series, GATES, maker_fee_bps=FEE, trials=Trials(count, 0.0004))
         for count in (1, 10, 1000)
     ]
     ratios = [f["deflated_sharpe"]["dsr"] for f in found]
@@ -173,6 +171,12 @@ def test_days_needed_follows_its_formula() -> None:
     easy = replace(GATES, resolve_bps=1000.0)
     assert days_needed(series, estimates, easy, 5) == pytest.approx(days * 80 / 120)
     assert days_needed(series, estimates, easy, 1) == pytest.approx(4 * days)
+    thin = {q: replace(s, fold=np.where(np.arange(240) < 20, 1, 2)) for q, s in series.items()}
+    parts = thin["proportional"].days
+    assert days_needed(thin, estimates, easy, 5) == pytest.approx(2 * parts), "10 trades in the thinnest, 30 asked"
+    empty = {q: replace(s, fold=np.where(np.arange(240) < 1, 1, 2), pnl_bps=np.roll(s.pnl_bps, 1),
+                        fill_ids=np.roll(s.fill_ids, 1)) for q, s in series.items()}  # fmt: skip
+    assert days_needed(empty, estimates, easy, 5) is None, "a block without a fill has no rate"
     enough = replace(easy, minimum_trades_total=100, minimum_trades_per_fold=10)
     assert days_needed(series, estimates, enough, 5) is None
 
