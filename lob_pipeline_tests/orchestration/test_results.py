@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -212,14 +211,16 @@ def test_retraining_a_day_twice_registers_one_challenger_and_names_both_runs(
 
 
 def test_the_ui_knows_every_gate_of_a_real_verdict() -> None:
-    import numpy as np
+    from lob_pipeline.evaluation.gates import load_gates
+    from lob_pipeline.evaluation.verdict import judge_verdict
+    from lob_pipeline.evaluation.walk import joined_series
 
-    from lob_pipeline.evaluation import verdict as module
-
-    source = Path(module.__file__).read_text("utf-8")
-    judged = [line.split('"')[1] for line in source.splitlines() if "_Gate(" in line and '"' in line]
-    assert np.unique(judged).size == len(judged) >= 5
-    assert set(judged) == set(RESULT_CHECKS["verdict"])
+    found = judge_verdict("a model", [], joined_series([]), load_gates(), maker_fee_bps=2.0)
+    outcomes = outcomes_in(found)
+    assert found["verdict"] == NOT_ENOUGH_DATA
+    assert tuple(outcome.name for outcome in outcomes) == RESULT_CHECKS["verdict"]
+    assert not any(outcome.refuses for outcome in outcomes)
+    assert {o.name: o.status for o in outcomes}["filled_trades"] == "refused"
 
 
 def test_documents_become_plain_metadata() -> None:
