@@ -72,11 +72,12 @@ class FlowParams(NamedTuple):
 
 
 class SignalParams(NamedTuple):
-    """How a planted signal looks; every field is a float64. Its drift follows from the edge (``sim/planted.py``).
+    """How a planted signal looks; every field is a float64.
 
-    ``wait_s``: mean pause between two signals; ``lead_s``: shown, the price ordinary; ``move_s``: the value drifts
-    (``--horizon-s``); ``fade_s``: the orders are withdrawn; ``step_s``: how often the agent acts, a divisor of both.
+    ``wait_s``: mean pause between two signals; ``lead_s``: shown, the price ordinary; ``move_s``: the value drifts (the
+    run's ``horizon_s`` overrides it); ``fade_s``: the orders are withdrawn; ``step_s``: how often the agent acts.
     Shown are ``orders`` orders of about ``order_lots`` lots, 1 to ``reach_ticks`` ticks behind the best.
+    ``drift_bps``: how far the value drifts; 0: as far as the planted edge asks for (``sim/planted.py``).
     """
 
     wait_s: float = 50.0
@@ -89,6 +90,7 @@ class SignalParams(NamedTuple):
     order_lots: float = 1400.0
     order_log_sigma: float = 0.5
     reach_ticks: float = 40.0
+    drift_bps: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lob_pipeline.labels.spec import Fees, LabelConfig
 from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.sim.day import new_session
 from lob_pipeline.sim.day import run_day as simulate_day
-from lob_pipeline.sim.planted import drawn_signals
+from lob_pipeline.sim.planted import DRIFT_BPS, drawn_signals
 from lob_pipeline.sim.publish import ASK, BID, Messages
 from lob_pipeline.sim.signals import Signals
 from lob_pipeline.sim.state import Tape
@@ -201,16 +201,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Print what the oracle earns: by seed, then together, mean edge in bps before fees with its 95 % interval."""
     parser = argparse.ArgumentParser(prog="python -m lob_pipeline.sim.oracle", description=main.__doc__)
     parser.add_argument("--edge-bps", type=float, default=10.0)
-    parser.add_argument("--horizon-s", type=float, default=30.0)
-    parser.add_argument("--seeds", type=int, default=10, help="how many, from 1 on")
+    parser.add_argument("--horizon-s", type=float, default=SimConfig.horizon_s)
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--minutes", type=int, default=240)
+    parser.add_argument("--calibrate", action="store_true", help="by drift instead: the rows of sim/planted.py")
     options = parser.parse_args(arguments)
     config = SimConfig(days=1, minutes=options.minutes, edge_bps=options.edge_bps, horizon_s=options.horizon_s)
-    seeds = []
-    for seed, found in oracle(config, range(1, options.seeds + 1)):
-        seeds.append(found)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    if options.calibrate:
+        for drift in DRIFT_BPS[1:].tolist():
+            shape = config.shape._replace(drift_bps=drift)
+            found = together(orders for _, orders in oracle(replace(config, edge_bps=1.0, shape=shape), seeds))
+            print(_line(f"drift {drift:g}", found["proportional"]), flush=True)
+        return 0
+    by_seed = []
+    for seed, found in oracle(config, seeds):
+        by_seed.append(found)
         print(_line(f"seed {seed}", found["proportional"]), flush=True)
-    for name, orders in together(seeds).items():
+    for name, orders in together(by_seed).items():
         print(_line(name, orders))
     return 0
 

@@ -18,7 +18,7 @@ from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_sta
 from lob_pipeline.sim.signals import Signals, draw_signals, no_signals
 
 # The oracle's mean edge (bps, proportional queue model) by drift (bps), one row a horizon. Measured by
-# python -m lob_pipeline.sim.oracle --calibrate
+# python -m lob_pipeline.sim.oracle --calibrate --first-seed 101 --seeds 8 --minutes 120
 DRIFT_BPS = np.array([0.0, 3.0, 7.0, 13.0, 20.0, 28.0, 45.0])
 HORIZON_S = np.array([10.0, 20.0, 30.0, 60.0])
 ORACLE_EDGE_BPS = np.array(
@@ -51,8 +51,8 @@ def drawn_signals(config: SimConfig, date: str) -> Signals:
     """Return the day's signals as drawn, also for a market without an edge: there they are times nothing happens at."""
     start_us, end_us = session_start_us(config, date), day_start_us(date) + DAY_US
     shape = config.shape._replace(move_s=config.horizon_s)
-    day = parse_date(date).toordinal()
-    return draw_signals(config.seed, day, start_us, end_us, drift_bps(config.edge_bps, config.horizon_s), shape)
+    drift = shape.drift_bps or drift_bps(config.edge_bps, config.horizon_s)
+    return draw_signals(config.seed, parse_date(date).toordinal(), start_us, end_us, drift, shape)
 
 
 def day_signals(config: SimConfig, date: str) -> Signals:

@@ -19,7 +19,7 @@ from lob_pipeline.stages.simulate import simulate
         ({"edge_bps": 30.5}, "--edge-bps"),
         ({"edge_bps": -0.1}, "--edge-bps"),
         ({"edge_bps": float("nan")}, "--edge-bps"),
-        ({"horizon_s": 14.0}, "--horizon-s"),
+        ({"horizon_s": 9.0}, "--horizon-s"),
         ({"horizon_s": float("nan")}, "--horizon-s"),
         ({"seed": -1}, "--seed"),
         ({"minutes": 0}, "--minutes"),
