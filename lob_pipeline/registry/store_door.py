@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_S = 5.0
 _SQLITE = "sqlite:///"
-# MLflow loads pickles by default, reports usage home, and retries an unreachable server for minutes.
-_ALWAYS = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+# MLflow loads pickles by default, reports usage home, keeps connections open to a database file that was replaced
+# meanwhile, and retries an unreachable server for minutes.
+_ALWAYS = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
+}
 _UNLESS_SET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
