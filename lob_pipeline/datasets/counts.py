@@ -20,7 +20,7 @@ def model_counts(instants: Instants, rows: Int64s) -> dict[str, dict[str, int]]:
     orders = instants.orders
     return {
         _NAME_OF[s]: {
-            "filled": int(np.count_nonzero((orders.filled[s] & orders.valid)[rows])),
+            "filled": int(np.count_nonzero(orders.filled[s][rows])),
             "effective_n": effective_n(instants, rows, s),
         }
         for s in SUFFIXES

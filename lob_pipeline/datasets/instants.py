@@ -119,7 +119,7 @@ def effective_n(instants: Instants, rows: Int64s | Mask, suffix: str) -> int:
     if suffix not in SUFFIXES:
         raise BadInputError(f"queue model suffix {suffix!r} is unknown: expected one of {SUFFIXES}")
     orders = instants.orders
-    filled = (orders.filled[suffix] & orders.valid)[rows]
+    filled = orders.filled[suffix][rows]
     t_fill = (instants.t_arrive_ns[:, None] + orders.fill_delay_ns[suffix])[rows]
     side = np.broadcast_to(np.array([1, -1], np.int8), filled.shape)
     return distinct_fills(t_fill[filled], side[filled], orders.price_ticks[rows][filled])

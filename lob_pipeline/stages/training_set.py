@@ -176,7 +176,7 @@ def _too_few(
     shown = "; ".join(reasons[-5:])
     return (
         f"{market} at {clock_id} has {len(days)} usable days in {dates[0]}..{dates[-1]}, {minimum} needed "
-        f"({shown}): run `lob status` and `lob run`, or choose another --as-of or a longer window"
+        f"({shown}): run `lob status` and `lob run`, or choose another window (--from, --to)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Array, Columns
-from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, Table
 from lob_pipeline.datasets.instants import SUFFIXES, Float32s, Instants, Int64s, Mask, Orders, empty_orders, segments
@@ -27,6 +28,8 @@ CHUNK_ROWS = 1 << 16
 _FEATURES_AT_ONCE = 12
 _OF_ROW = ("t_arrive_ns", "t_end_ns", "mid_return_bps", "valid", "mfe_bps", "mae_bps")
 _NUMBERS = ("edge_bps", "adverse", "markout_5s_bps", "exit_maker_ratio")
+# Bytes that a row holds beside its features (orders of both sides, three queue models), and room to work with them.
+_BYTES_A_ROW = 420
 _OF_MODEL = ("filled", "fill_delay_ns", "fill_kind", "entry", *_NUMBERS)
 
 
@@ -45,14 +48,16 @@ def read_instants(
     """Return the rows of ``days`` (ascending) with the features ``names``.
 
     ``keep_features=False`` reads them for what they say of usable rows and returns none, (n, 0): for counting folds.
-    Raises ``BadInputError`` for a name that is no feature, ``RefusedError`` naming the day where a partition is not the
-    one that the training set lists, or feature rows and book rows of a day are not the same.
+    Raises ``BadInputError`` for a name that is no feature, ``LobError`` where the rows would not fit into memory,
+    ``RefusedError`` naming the day where a partition is not the one that the training set lists, or feature rows and
+    book rows of a day are not the same.
     """
     unknown = [name for name in names if name not in INDEX]
     if unknown or not names:
         raise BadInputError(f"features {', '.join(unknown) or '(none)'} are unknown: see `lob features-list`")
     counts = [_rows_of(home, place, day) for day in days]
     n = sum(counts)
+    must_fit(n * (_BYTES_A_ROW + 4 * len(names) * keep_features), available_bytes())
     step_ns = parse_clock(place.clock_id).step_ns
     features = np.empty((n, len(names) if keep_features else 0), np.float32)
     ts_ns, usable = np.empty(n, np.int64), np.empty(n, np.bool_)
@@ -82,6 +87,27 @@ def read_instants(
         orders=orders,
         dates=tuple(day.date for day in days),
     )
+
+
+def available_bytes() -> int:
+    """Return the memory that can be had without swapping: Linux's own estimate, elsewhere all there is."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as handle:
+            for line in handle:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except FileNotFoundError:
+        pass  # no Linux: the next estimate
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def must_fit(needed: int, available: int) -> None:
+    """Raise ``LobError`` where ``needed`` bytes are more than ``available``: the system would kill the process."""
+    if needed > available:
+        raise LobError(
+            f"the rows of the window need {needed / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB can be had: "
+            "choose a shorter window (--from, --to) or a coarser clock"
+        )
 
 
 def _open(home: Home, place: Place, day: UsedDay, table: Table) -> Partition:

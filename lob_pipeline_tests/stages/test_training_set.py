@@ -280,6 +280,14 @@ def test_a_feature_that_is_none_is_refused(home: Home) -> None:
         load_instants(home, chosen(home), ("no_such_ratio",))
 
 
+def test_a_window_larger_than_memory_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = chosen(home)
+    monkeypatch.setattr("lob_pipeline.stages.training_set_rows.available_bytes", lambda: 40 << 20)
+    assert load_instants(home, found, WRITTEN[:1]).rows == 86_400
+    with pytest.raises(LobError, match=r"need 0\.1 GiB of memory, 0\.0 GiB can be had: choose a shorter window"):
+        load_instants(home, found, model_inputs("full89", parse_clock(CLOCK))[0])
+
+
 def test_books_of_other_rows_are_refused(tmp_path: Path) -> None:
     """A book that the features were not computed from is noticed even where its hash is the listed one."""
     home = small(tmp_path, DAYS[0])
