@@ -206,14 +206,12 @@ def _check_code(folder: Path, info: Mapping[str, Any]) -> None:
 
 def stream_model(bundle: Bundle) -> StreamModel:
     """Return the streaming step of a bundle: raw feature rows in, forecasts out (``models.stream``)."""
-    from lob_pipeline.datasets.normalise import Normaliser
     from lob_pipeline.models.stream import StreamModel
 
-    scale = bundle.group("normaliser")
     return StreamModel.from_arrays(
         bundle.model_config,
         bundle.group("weights"),
-        Normaliser(bundle.features, scale["asinh"], scale["mean"], scale["scale"]),
+        bundle.group("normaliser"),
         dict(bundle.info["scaling"]),
         dict(bundle.info["temperatures"]),
         bundle.masked_heads,

@@ -113,6 +113,6 @@ def _wrong_arrays(info: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]
         shape = arrays[f"normaliser/{name}"].shape if f"normaliser/{name}" in arrays else None
         if shape != (len(info["features"]),):
             return f"array 'normaliser/{name}' has shape {shape}, expected one number for each feature"
-    if not (arrays["normaliser/scale"] > 0).all():
-        return "array 'normaliser/scale' holds a number that is not above 0"
+    if not (arrays["normaliser/scale"] >= 0).all():  # 0: a muted column
+        return "array 'normaliser/scale' holds a number below 0"
     return "" if digest_arrays(arrays) == info["arrays_sha256"] else "'arrays_sha256' is not that of the arrays"

@@ -204,7 +204,7 @@ def test_no_folder_is_bad_input(tmp_path: Path, make: Callable[[Path], None]) ->
     ("name", "array", "words"),
     [
         ("weights/input.weight", np.array([np.nan], np.float32), "not finite"),
-        ("normaliser/scale", np.zeros(5, np.float32), "above 0"),
+        ("normaliser/scale", np.full(5, -1, np.float32), "below 0"),
         ("normaliser/mean", np.zeros(4, np.float32), "one number for each feature"),
         ("other/x", np.zeros(1, np.float32), "none of the groups"),
         ("weights/half", np.zeros(1, np.float16), "expected one of"),

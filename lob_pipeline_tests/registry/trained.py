@@ -65,7 +65,8 @@ def fitted(seed: int) -> Fitted:
 def normaliser() -> Normaliser:
     """Return a scaling of the five features."""
     asinh = np.array([True, False, True, False, False])
-    return Normaliser(NAMES, asinh, np.linspace(-1, 1, 5, dtype=np.float32), np.full(5, 1.5, np.float32))
+    scale = np.array([1.5, 1.5, 0.0, 1.5, 0.5], np.float32)  # the third is muted
+    return Normaliser(NAMES, asinh, np.linspace(-1, 1, 5, dtype=np.float32), scale)
 
 
 @cache
