@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_chunks_of_any_size_give_the_same_bits(
     whole = opened.forecaster().run(*data)
     chunked = opened.forecaster()
     edges = [0, *cuts, ROWS]
-    pieces = [chunked.run(*(part[a:b] for part in data)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [chunked.run(*(part[a:b] for part in data)) for a, b in pairwise(edges)]
     single = opened.forecaster()
     ones = [single.run(*(part[i : i + 1] for part in data)) for i in range(ROWS)]
     assert joined(pieces) == joined([whole]) == joined(ones)
@@ -104,7 +105,8 @@ def test_two_rows_an_instant_with_the_numbers_of_their_side(opened: OpenBundle) 
         for column, head in (("p_entry", "entry"), ("edge_bps", "edge"), ("mfe_bps", "mfe"), ("mae_bps", "mae"),
                              ("p_adverse", "adverse"), ("p_fill", "fill")):  # fmt: skip
             assert columns[column][at] == said[f"{head}_{side}"]
-        assert [columns[f"p_{name}"][at] for name in ("up", "flat", "down")] == [said[n] for n in ("up", "flat", "down")]
+        for name in ("up", "flat", "down"):
+            assert columns[f"p_{name}"][at] == said[name]
         identity = opened.identity
         ts_ns = int(found.ts_ns[i])
         assert strings["prediction_id"][at].as_py() == f"{identity.bundle}-sim.BTCUSDT-t100ms-{ts_ns}-{letter}"
