@@ -131,13 +131,15 @@ def train(
     preset: PresetOption = None,
     features: FeatureOption = "full89",
     seed: SeedOption = 1,
+    register: Annotated[bool, typer.Option("--register", help="then register it as challenger")] = False,
     clock: ClockOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train the network on every usable day of the window (the last 20 % held out): what is registered.
 
-    An interrupted training goes on from its last epoch. Example: lob train --market sim.BTCUSDT
+    An interrupted training goes on from its last epoch. The verdict that stands on the same days and recipe goes into
+    the bundle. Example: lob train --market sim.BTCUSDT --register
     """
     from lob_pipeline.core.instrument import parse_market
     from lob_pipeline.stages.train import train as run
@@ -145,8 +147,12 @@ def train(
     where, name = open_home(home), parse_market(market)
     as_of, days = _window(where, name, clock, first, last)
     recipe = _recipe(name, preset, feature_set=features, seed=seed)
-    result = run(where, name, as_of, clock, recipe=recipe, window_days=days, say=note)
-    emit(result.to_json(), as_json, _train_lines)
+    result = run(where, name, as_of, clock, recipe=recipe, window_days=days, say=note).to_json()
+    if register:
+        from lob_pipeline.stages.register import register_model
+
+        result["registered"] = register_model(where, name, as_of, clock, say=note).to_json()
+    emit(result, as_json, _train_lines)
     return 0
 
 
@@ -160,6 +166,10 @@ def _train_lines(result: dict[str, Any]) -> Iterator[str]:
     if result["masked_heads"]:
         yield f"masked (fewer than 50 positives): {', '.join(result['masked_heads'])}"
     yield f"model   {result['folder']}"
-    yield f"next    lob verdict --market {result['market']} judges the recipe; the asset registered_model registers it"
+    release = result.get("registered")
+    if release:
+        yield f"release {release['name']} {release['semver']} ({release['state']}), bundle {release['bundle']}"
+    else:
+        yield f"next    lob verdict --market {result['market']} judges the recipe; --register makes a challenger of it"
 
 
