@@ -26,11 +26,11 @@ def schema(table: Annotated[str, typer.Argument(help="a table of the lake")], as
     Example: lob schema book_snapshots
     """
     from lob_pipeline.core.errors import BadInputError
-    from lob_pipeline.core.tables import FIXED_TABLES
+    from lob_pipeline.core.tables import FIXED_TABLES, PREDICTIONS
     from lob_pipeline.features.registry import FEATURES_TABLE
     from lob_pipeline.labels.spec import LABELS_TABLE
 
-    tables = {**FIXED_TABLES, "features": FEATURES_TABLE, "labels": LABELS_TABLE}
+    tables = {**FIXED_TABLES, "features": FEATURES_TABLE, "labels": LABELS_TABLE, "predictions": PREDICTIONS}
     if table not in tables:
         raise BadInputError(f"table {table!r} is unknown: expected one of {', '.join(tables)}")
     declared = tables[table]
