@@ -7,7 +7,7 @@ is a failed step with one sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,9 @@ RESULT_CHECKS: dict[str, tuple[str, ...]] = {
 
 Stage = Callable[[Home, Market, str], Any]
 _PATHS = ("path", "folder", "report", "page", "bundle", "model")
-_LONG = 400
+_SCALARS = (bool, int, float, str)
+_LONG = 400  # characters
+_ROWS = 60
 
 
 def report(
@@ -112,7 +114,7 @@ def document_of(result: Any) -> dict[str, Any]:
 
 def metadata_in(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the UI's form of a document: numbers, words, links to files, the rest as JSON."""
-    return {name: _shown(name, value) for name, value in document.items() if value not in (None, "")}
+    return {name: _shown(name, value) for name, value in document.items() if value not in (None, "", [], {})}
 
 
 def outcomes_in(document: Mapping[str, Any]) -> list[CheckOutcome]:
@@ -144,9 +146,23 @@ def _shown(name: str, value: Any) -> Any:
             page = value.endswith(".html")
             return dg.MetadataValue.url(Path(value).as_uri()) if page else dg.MetadataValue.path(value)
         return dg.MetadataValue.text(value) if len(value) <= _LONG else dg.MetadataValue.md(value)
-    if name == "reasons" and isinstance(value, Iterable):
-        return dg.MetadataValue.md("\n".join(f"- {line}" for line in value))
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        sentences = any(" " in entry for entry in value)
+        return dg.MetadataValue.md("\n".join(f"- {e}" for e in value)) if sentences else ", ".join(value)
+    if isinstance(value, list) and len(value) <= _ROWS and all(_is_row(entry) for entry in value):
+        return _table(value)
     return dg.MetadataValue.json(value)
+
+
+def _is_row(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and all(v is None or isinstance(v, _SCALARS) for v in entry.values())
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Return rows of plain values as a table of text: a column may hold numbers in one row and nothing in another."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    records = [dg.TableRecord({n: "" if row.get(n) is None else str(row[n]) for n in names}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name, "text") for name in names]))
 
 
 def _name_each_other(context: dg.AssetExecutionContext, document: Mapping[str, Any]) -> None:

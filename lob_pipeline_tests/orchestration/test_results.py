@@ -231,5 +231,13 @@ def test_documents_become_plain_metadata() -> None:
     assert set(shown) == {"n", "share", "path", "rows", "text"}
     assert isinstance(shown["path"], dg.PathMetadataValue)
     assert isinstance(shown["text"], dg.MarkdownMetadataValue)
+    said = metadata_in({"caveats": ["it rains", "often"], "dates": ["a", "b"], "notes": [], "nested": [{"a": [1]}]})
+    assert (said["caveats"].value, said["dates"]) == ("- it rains\n- often", "a, b")
+    assert isinstance(said["nested"], dg.JsonMetadataValue)
+    assert "notes" not in said
+    table = metadata_in({"left_out": [{"date": "a", "reason": "absent"}, {"date": "b", "n": None}]})["left_out"]
+    first, second = (record.data for record in table.records)
+    assert first == {"date": "a", "reason": "absent", "n": ""}
+    assert second == {"date": "b", "reason": "", "n": ""}
     (gate,) = outcomes_in({"gates": [{"name": "folds", "value": float(np.float64(2)), "bound": 5, "ok": False}]})
     assert (gate.status, gate.refuses) == ("refused", False)
