@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lob_pipeline.datasets.windows import positions, windows
+from lob_pipeline.datasets.windows import Positions, positions, windows
 from lob_pipeline.models.losses import Truth, take_rows
 
 Batch = tuple[Tensor, Truth, Tensor]  # x (batch, length, F), targets, counted bool (batch, length)
@@ -62,6 +62,14 @@ class Windows:
         return int(self.counted.sum()) * self.drawn // self.row.shape[0]
 
 
+def real_rows(found: Positions, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows (k, length) to read: padding behind a short segment repeats its window's first row.
+
+    What follows a segment may be NaN, and NaN passes through attention even where it has no weight.
+    """
+    return np.where(found.real, found.row, starts[:, None])
+
+
 def make_windows(
     features: Tensor,
     truth: Truth,
@@ -79,7 +87,7 @@ def make_windows(
     target[target_rows] = True
     starts = windows(segment, target, length)
     found = positions(segment, target, starts, length)
-    row, counted, drawn = found.row, found.counted, len(starts)
+    row, counted, drawn = real_rows(found, starts), found.counted, len(starts)
     total = int(counted.sum())
     if 0 < max_rows < total:
         drawn = max(1, max_rows * drawn // total)

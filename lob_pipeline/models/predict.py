@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lob_pipeline.datasets.windows import positions, windows
 from lob_pipeline.models.answers import answer, answer_rule
+from lob_pipeline.models.batches import real_rows
 from lob_pipeline.models.config import ModelConfig, receptive_field
 from lob_pipeline.models.fitted import Fitted
 from lob_pipeline.models.network import Network
@@ -72,9 +73,10 @@ def _walk(
     network.eval()
     each = max(1, _BATCH_ROWS // length)
     where = positions(segment, target, starts, length)
+    read = real_rows(where, starts)
     with torch.inference_mode():
         for at in range(0, starts.size, each):
-            row, counted = where.row[at : at + each], where.counted[at : at + each]
+            row, counted = read[at : at + each], where.counted[at : at + each]
             x = features.index_select(0, torch.from_numpy(row.reshape(-1))).view(*row.shape, -1)
             raw, logits = network(x)
             if gates:
