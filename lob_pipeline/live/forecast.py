@@ -116,32 +116,38 @@ class Forecaster:
 
     def run(self, ts_ns: Int64s, features: Float32s, valid: Bools) -> Forecasts:
         """Forecast the next rows: ts_ns int64 (n,), features float32 (n, N_BUILT), valid bool (n,)."""
-        rows = np.ascontiguousarray(features[:, self._columns])
-        usable = valid & ~np.isnan(rows).any(axis=1)
         n = len(ts_ns)
-        numbers = np.full((n, N_OUTPUTS), np.nan, np.float32)
-        ready = np.zeros(n, np.bool_)
-        breaks = np.flatnonzero(np.diff(ts_ns, prepend=self._last_ns) != self.identity.step_ns)
-        edges = [0, *(int(b) for b in breaks if b > 0), n]
-        for lo, hi in pairwise(edges):
-            if lo in breaks:
-                self._state, self._seen = self._model.new_state(), 0
-            if hi > lo:
-                numbers[lo:hi], ready[lo:hi] = self._model.run(self._state, rows[lo:hi], usable[lo:hi])
+        rows = features.take(self._columns, axis=1)
+        usable = valid & ~np.isnan(rows).any(axis=1)
+        broken = np.empty(n, np.bool_)
+        broken[:1] = ts_ns[:1] != self._last_ns + self.identity.step_ns
+        broken[1:] = ts_ns[1:] - ts_ns[:-1] != self.identity.step_ns
+        if broken.any():
+            numbers, ready = self._over_breaks(rows, usable, broken)
+        else:
+            numbers, ready = self._model.run(self._state, rows, usable)
         numbers[~ready] = np.nan
-        broken = np.zeros(n, np.bool_)
-        broken[breaks] = True
         seen, inputs = self._witness(rows, usable, broken)
         if n:
             self._last_ns = int(ts_ns[-1])
         return Forecasts(ts_ns.copy(), ready, numbers, seen, inputs)
 
+    def _over_breaks(self, rows: Float32s, usable: Bools, broken: Bools) -> tuple[Float32s, Bools]:
+        numbers = np.empty((len(rows), N_OUTPUTS), np.float32)
+        ready = np.zeros(len(rows), np.bool_)
+        starts = np.flatnonzero(broken).tolist()
+        for lo, hi in pairwise(sorted({0, *starts, len(rows)})):
+            if broken[lo]:
+                self._state = self._model.new_state()
+            numbers[lo:hi], ready[lo:hi] = self._model.run(self._state, rows[lo:hi], usable[lo:hi])
+        return numbers, ready
+
     def _witness(self, rows: Float32s, usable: Bools, broken: Bools) -> tuple[Int64s, npt.NDArray[np.uint8]]:
         """Return how many usable rows each row is the end of, and the hash of what its forecast depends on."""
         n, width = rows.shape[0], 4 * rows.shape[1]
         data = rows.tobytes()
-        seen = np.zeros(n, np.int64)
-        inputs = np.empty((n, INPUT_BYTES), np.uint8)
+        seen = np.empty(n, np.int64)
+        inputs = bytearray()
         held, count = self._digests, self._seen
         for i, (use, cut) in enumerate(zip(usable.tolist(), broken.tolist(), strict=True)):
             if cut or not use:
@@ -152,6 +158,6 @@ class Forecaster:
                 if len(held) > 4 * self._memory:
                     held = held[-self._memory :]
             seen[i] = count
-            inputs[i] = np.frombuffer(sha256(held[-self._memory :]).digest(), np.uint8)
+            inputs += sha256(held[-self._memory :]).digest()
         self._digests, self._seen = held, count
-        return seen, inputs
+        return seen, np.frombuffer(inputs, np.uint8).reshape(n, INPUT_BYTES)
