@@ -118,18 +118,18 @@ def step(engine: MatchingState, tape: Tape, agents: Agents, signals: Signals, pa
     direction = signals.direction[at]
     side = BID_SIDE if direction > 0 else ASK_SIDE
     age_s = (t_us - signals.start_us[at]) / _US
-    moving_s = age_s - params.lead_s
-    if moving_s < params.move_s + 0.5 * params.step_s:
+    steps = math.floor(age_s / params.step_s + 0.5)
+    lead, move = math.floor(params.lead_s / params.step_s + 0.5), math.floor(params.move_s / params.step_s + 0.5)
+    if steps <= lead + move:
         _withdraw(engine, side, params.reach_ticks)
         _gather(engine, tape, signals, params, side, int(params.orders), t_us)
-        if moving_s > 0.5 * params.step_s:
-            steps = math.floor(params.move_s / params.step_s + 0.5)
-            agents.latent[VALUE] += agents.latent[VALUE] * direction * signals.drift_bps[at] * 1e-4 / steps
+        if steps > lead:
+            agents.latent[VALUE] += agents.latent[VALUE] * direction * signals.drift_bps[at] * 1e-4 / move
         return t_us + int(params.step_s * _US)
     left_s = params.lead_s + params.move_s + params.fade_s - age_s
     count = engine.member_count[SIGNAL_GROUP]
     if left_s > 0.5 * params.step_s and count > 0:
-        leaving = math.ceil(count * params.step_s / left_s)
+        leaving = min(count, math.ceil(count * params.step_s / left_s))
         for _ in range(leaving):
             cancel(engine, engine.members[SIGNAL_GROUP, below(signals.rng, engine.member_count[SIGNAL_GROUP])])
         return t_us + int(params.step_s * _US)

@@ -22,6 +22,7 @@ from lob_pipeline.sim.flow import VALUE
 from lob_pipeline.sim.planted import day_signals, drawn_signals, drift_bps, signals_to_json
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.signals import SIGNAL_GROUP, draw_signals
+from lob_pipeline.sim.state import CAPACITY, FREE
 from lob_pipeline.stages.simulate import simulate
 
 PLANTED = SimConfig(seed=4, days=1, minutes=6, edge_bps=10.0)
@@ -160,6 +161,24 @@ def test_the_book_leans_in_the_lead_and_the_value_drifts_by_just_so_much_in_the_
     gone = (clock > at["end_ns"] + SHAPE.fade_s + 1) & (clock < at["end_ns"] + SHAPE.fade_s + 4)
     assert gone.any()
     assert not np.array(theirs)[gone].any()
+
+
+@pytest.mark.parametrize("horizon_s", [10.0, 12.3, 47.7])
+def test_no_order_is_withdrawn_twice(horizon_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lob_pipeline.sim.day.CHUNK_S", 5)
+    config = replace(PLANTED, horizon_s=horizon_s)
+    session = new_session(config, config.first_day)
+    engine = session.engine
+    most = 0
+    for _ in run_day(config, config.first_day, session):
+        live = np.flatnonzero(engine.order_id >= 0)
+        free = engine.free[: engine.scalars[FREE]]
+        assert len(live) == engine.member_count.sum() == CAPACITY - len(free)
+        assert len(np.unique(free)) == len(free)
+        assert not np.isin(free, live).any()
+        most = max(most, int(engine.member_count[SIGNAL_GROUP]))
+    assert most == SHAPE.orders
+    assert engine.member_count[SIGNAL_GROUP] == 0
 
 
 def test_same_seed_same_bytes_and_the_truth_names_every_signal(tmp_path: Path) -> None:
