@@ -82,8 +82,11 @@ def expected_best_sharpe(trials: int, sharpe_variance: float) -> float:
 
 
 def deflated_sharpe(pnl_bps: Float, trials: int, sharpe_variance: float) -> Sharpe:
-    """Return the Sharpe ratio of the trades (n,) with PSR against 0 and DSR against the best of ``trials``."""
-    benchmark = expected_best_sharpe(trials, sharpe_variance)
+    """Return the Sharpe ratio of the trades (n,) with PSR against 0 and DSR against the best of ``trials``.
+
+    ``sharpe_variance``: of the trials' ratios; never taken below 1 / n, what luck alone makes of a true ratio of 0.
+    """
+    benchmark = expected_best_sharpe(trials, max(sharpe_variance, 1.0 / max(1, pnl_bps.size)))
     return Sharpe(
         sharpe=sharpe_per_trade(pnl_bps),
         psr=probabilistic_sharpe(pnl_bps),

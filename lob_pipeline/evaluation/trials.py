@@ -65,6 +65,10 @@ def record_trial(
 def count_trials(home: Home, market: str | None = None) -> Trials:
     """Return how many trials were made (of ``market`` where given) and the variance of their Sharpe ratios.
 
+    A ratio below 0 counts as 0 there: nobody would trade that recipe, and what fees take from the worthless ones says
+    nothing of how far luck can carry one of them. Without that, one heavy loser among the trials would set a bar that
+    no skill reaches.
+
     At least 1: a verdict is a trial. Placebos (``summary.placebo_seed`` of 0 or more) stand in the ledger and are not
     counted: permuted outcomes are no look at the market. Raises ``LobError`` when the chain is broken: a count from it
     would be a claim.
@@ -72,7 +76,8 @@ def count_trials(home: Home, market: str | None = None) -> Trials:
     records = verify(home).records
     summaries = [r["summary"] for r in records if market is None or r["summary"].get("market") == market]
     summaries = [s for s in summaries if s.get("placebo_seed", -1) < 0]
-    ratios = [float(s["sharpe"]) for s in summaries if s.get("sharpe") is not None and math.isfinite(s["sharpe"])]
+    known = [s["sharpe"] for s in summaries if s.get("sharpe") is not None and math.isfinite(s["sharpe"])]
+    ratios = [max(0.0, float(ratio)) for ratio in known]
     return Trials(max(1, len(summaries)), float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0)
 
 

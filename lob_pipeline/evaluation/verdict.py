@@ -23,7 +23,7 @@ TRADE, DO_NOT_TRADE, NOT_ENOUGH_DATA = "TRADE", "DO_NOT_TRADE", "NOT_ENOUGH_DATA
 
 @dataclass(frozen=True)
 class Trials:
-    """How many recipes were scored on this market's data, and the variance of their Sharpe ratios per trade."""
+    """How many recipes were scored on this market, and the variance of their Sharpe ratios (``count_trials``)."""
 
     count: int = 1
     sharpe_variance: float = 0.0

@@ -68,6 +68,14 @@ def test_the_expected_best_of_many_is_that_of_simulated_trials() -> None:
     assert expected_best_sharpe(1, 0.04) == 0.0
 
 
+def test_luck_alone_sets_a_bar_even_where_every_trial_lost() -> None:
+    pnl = np.random.default_rng(4).normal(0.2, 1.0, 400)
+    one, many = deflated_sharpe(pnl, 1, 0.0), deflated_sharpe(pnl, 100, 0.0)
+    assert one.benchmark == 0.0
+    assert many.benchmark == pytest.approx(expected_best_sharpe(100, 1 / 400))
+    assert many.dsr < one.dsr  # type: ignore[operator]
+
+
 def test_a_sample_without_variance_has_no_ratio() -> None:
     for values in ([], [1.0], [2.0, 2.0, 2.0]):
         found = deflated_sharpe(np.array(values), 5, 0.1)

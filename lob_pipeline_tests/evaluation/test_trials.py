@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lob_pipeline.core.errors import LobError
@@ -38,6 +39,10 @@ def test_the_count_is_of_the_market_and_never_below_one(tmp_path: Path) -> None:
     assert found.count == 3
     assert found.sharpe_variance == pytest.approx(0.02)
     assert count_trials(home, "bybit-linear.BTCUSDT").sharpe_variance == 0.0
+    record_trial(home, "r8", "d", "s", summary(sharpe=-40.0))
+    assert count_trials(home, "sim.BTCUSDT").sharpe_variance == pytest.approx(np.var([0.1, 0.3, 0.0], ddof=1))
+    record_trial(home, "r9", "d", "s", {**summary(sharpe=9.0), "placebo_seed": 3})
+    assert count_trials(home, "sim.BTCUSDT").count == 4, "a placebo is no look at the market"
 
 
 def test_a_broken_ledger_counts_nothing(tmp_path: Path) -> None:
