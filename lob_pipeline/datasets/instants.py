@@ -111,6 +111,23 @@ def segments(ts_ns: Int64s, usable: Mask, step_ns: int) -> Int32s:
     return np.where(usable, number, -1).astype(np.int32)
 
 
+def fill_ids(instants: Instants, suffix: str) -> Int64s:
+    """Return a number for each order (n, 2): equal where (t_fill, side, price) are, -1 where not filled."""
+    filled = instants.orders.filled[suffix]
+    t_fill = (instants.t_arrive_ns[:, None] + instants.orders.fill_delay_ns[suffix])[filled]
+    side = np.broadcast_to(np.arange(2), filled.shape)[filled]
+    order = np.lexsort((side, instants.orders.price_ticks[filled], t_fill))
+    keys = (t_fill[order], side[order], instants.orders.price_ticks[filled][order])
+    first = np.zeros(len(order), np.bool_)
+    for key in keys:
+        first[1:] |= np.diff(key) != 0
+    own = np.empty(len(order), np.int64)
+    own[order] = np.cumsum(first)
+    ids = np.full(filled.shape, -1, np.int64)
+    ids[filled] = own
+    return ids
+
+
 def effective_n(instants: Instants, rows: Int64s | Mask, suffix: str) -> int:
     """Return the distinct (t_fill, side, price) among the filled orders of ``rows`` under the queue model ``suffix``.
 

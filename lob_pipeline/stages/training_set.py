@@ -127,7 +127,7 @@ def training_set(
     if standing is not None and _same(standing, found.to_json()):
         return replace(found, summary=standing["summary"], folds=tuple(standing["folds"]), fresh=True)
     names, left = model_inputs(FULL89, parse_clock(clock_id))
-    instants = read_instants(home, _place(found), days, names, keep_features=False)
+    instants = read_instants(home, _place(found), days, ())
     found = replace(
         found,
         summary={**summary(instants), "inputs": len(names), "inputs_left_out": [list(pair) for pair in left]},

@@ -42,32 +42,29 @@ class Place:
     block_ns: int
 
 
-def read_instants(
-    home: Home, place: Place, days: Sequence[UsedDay], names: tuple[str, ...], *, keep_features: bool = True
-) -> Instants:
+def read_instants(home: Home, place: Place, days: Sequence[UsedDay], names: tuple[str, ...]) -> Instants:
     """Return the rows of ``days`` (ascending) with the features ``names``.
 
-    ``keep_features=False`` reads them for what they say of usable rows and returns none, (n, 0): for counting folds.
+    Without a name there are none, (n, 0), and a row is usable where the day says that no book feature of it is NaN.
     Raises ``BadInputError`` for a name that is no feature, ``LobError`` where the rows would not fit into memory,
     ``RefusedError`` naming the day where a partition is not the one that the training set lists, or feature rows and
     book rows of a day are not the same.
     """
     unknown = [name for name in names if name not in INDEX]
-    if unknown or not names:
-        raise BadInputError(f"features {', '.join(unknown) or '(none)'} are unknown: see `lob features-list`")
+    if unknown:
+        raise BadInputError(f"features {', '.join(unknown)} are unknown: see `lob features-list`")
     counts = [_rows_of(home, place, day) for day in days]
     n = sum(counts)
-    must_fit(n * (_BYTES_A_ROW + 4 * len(names) * keep_features), available_bytes())
+    must_fit(n * (_BYTES_A_ROW + 4 * len(names)), available_bytes())
     step_ns = parse_clock(place.clock_id).step_ns
-    features = np.empty((n, len(names) if keep_features else 0), np.float32)
+    features = np.empty((n, len(names)), np.float32)
     ts_ns, usable = np.empty(n, np.int64), np.empty(n, np.bool_)
     arrive, end, mid = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan)
     orders = empty_orders(n)
     first = 0
     for day, count in zip(days, counts, strict=True):
         part = slice(first, first + count)
-        own = features[part] if keep_features else None
-        _read_features(home, place, day, names, ts_ns[part], usable[part], own)
+        _read_features(home, place, day, names, ts_ns[part], usable[part], features[part])
         _read_prices(home, place, day, ts_ns[part], orders.price_ticks[part])
         _read_labels(home, place, day, first, ts_ns[part], arrive, end, mid, orders)
         first += count
@@ -77,7 +74,7 @@ def read_instants(
         clock_id=place.clock_id,
         step_ns=step_ns,
         block_ns=place.block_ns,
-        names=tuple(names) if keep_features else (),
+        names=tuple(names),
         features=features,
         ts_ns=ts_ns,
         segment=segments(ts_ns, usable, step_ns),
@@ -126,20 +123,23 @@ def _rows_of(home: Home, place: Place, day: UsedDay) -> int:
 
 
 def _read_features(
-    home: Home, place: Place, day: UsedDay, names: tuple[str, ...], ts_ns: Int64s, usable: Mask, out: Float32s | None
+    home: Home, place: Place, day: UsedDay, names: tuple[str, ...], ts_ns: Int64s, usable: Mask, out: Float32s
 ) -> None:
-    usable[:] = True
+    at = 0
     with _open(home, place, day, FEATURES_TABLE) as partition:
+        for chunk in partition.chunks(CHUNK_ROWS, ["ts_ns", "valid"]):
+            part = slice(at, at + len(chunk["ts_ns"]))
+            ts_ns[part] = chunk["ts_ns"]
+            usable[part] = chunk["valid"] if not names else True
+            at = part.stop
         for start in range(0, len(names), _FEATURES_AT_ONCE):
             batch = names[start : start + _FEATURES_AT_ONCE]
             at = 0
-            for chunk in partition.chunks(CHUNK_ROWS, ["ts_ns", *batch]):
-                part = slice(at, at + len(chunk["ts_ns"]))
-                ts_ns[part] = chunk["ts_ns"]
+            for chunk in partition.chunks(CHUNK_ROWS, list(batch)):
+                part = slice(at, at + len(chunk[batch[0]]))
                 for j, name in enumerate(batch, start):
                     usable[part] &= ~np.isnan(chunk[name])
-                    if out is not None:
-                        out[part, j] = chunk[name]
+                    out[part, j] = chunk[name]
                 at = part.stop
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.datasets.counts import fold_table, summary
+from lob_pipeline.datasets.counts import FillCounter, fold_table, summary
 from lob_pipeline.datasets.folds import walk_forward
 from lob_pipeline.datasets.instants import SUFFIXES, effective_n
 from lob_pipeline.datasets.targets import SIDED_HEADS, dead_zone_bps, targets
@@ -136,8 +136,10 @@ def test_effective_n_counts_distinct_fills(seed: int, suffix: str) -> None:
     mask = np.zeros(300, np.bool_)
     mask[rows] = True
     assert effective_n(instants, rows, suffix) == effective_n(instants, mask, suffix) == expected
-    filled = int((instants.orders.filled[suffix] & instants.orders.valid)[rows].sum())
+    filled = int(instants.orders.filled[suffix][rows].sum())
     assert 0 < expected < filled
+    name = {"": "proportional", "_pess": "pessimistic", "_opt": "optimistic"}[suffix]
+    assert FillCounter(instants).counts(rows)[name] == {"filled": filled, "effective_n": expected}
 
 
 def test_an_unknown_queue_model_is_refused() -> None:

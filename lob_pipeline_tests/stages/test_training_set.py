@@ -275,6 +275,14 @@ def test_bad_input_is_said_in_a_sentence(home: Home, change: dict[str, object], 
         training_set(home, **settings)  # type: ignore[arg-type]
 
 
+def test_rows_alone_say_the_same_of_folds(home: Home) -> None:
+    names = model_inputs("full89", parse_clock(CLOCK))[0]
+    alone, with_all = (load_instants(home, chosen(home), asked) for asked in ((), names))
+    assert alone.features.shape == (alone.rows, 0)
+    np.testing.assert_array_equal(alone.segment, with_all.segment)
+    assert np.count_nonzero(alone.segment < 0) == 3 * 60
+
+
 def test_a_feature_that_is_none_is_refused(home: Home) -> None:
     with pytest.raises(BadInputError, match="no_such_ratio"):
         load_instants(home, chosen(home), ("no_such_ratio",))
