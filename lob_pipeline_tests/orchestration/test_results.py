@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,9 +15,9 @@ from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.outcome import judge
 from lob_pipeline.jobs import EVALUATED, RETRAINED
 from lob_pipeline.lake.home import Home
-from lob_pipeline.partitions import make_partitions
+from lob_pipeline.partitions import make_partitions, parse_key
 from lob_pipeline.resources import Lake, Stages, default_stages
-from lob_pipeline.results import MLFLOW_TAG, NOT_ENOUGH_DATA, RESULT_CHECKS, metadata_in, outcomes_in
+from lob_pipeline.results import MLFLOW_TAG, NOT_ENOUGH_DATA, RESULT_CHECKS, metadata_in, outcomes_in, recorded_result
 
 KEY = "2026-01-07|sim.BTCUSDT"
 GATES = [
@@ -35,10 +36,11 @@ class Reports:
     registered: set[str] = field(default_factory=set)
     answers: dict[str, Any] = field(default_factory=dict)
 
-    def stages(self) -> Stages:
+    def stages(self, **real: Any) -> Stages:
+        """Return the stubs; ``real`` replaces some of them."""
         names = ("training_set", "feasibility", "walk_forward", "verdict", "train", "predictions", "shadow_report")
         stubs = {name: self._stub(name) for name in names}
-        return replace(default_stages(), **stubs, register_model=self._register)
+        return replace(default_stages(), **{**stubs, "register_model": self._register, **real})
 
     def _stub(self, name: str) -> Any:
         def stage(home: Home, market: object, date: str) -> Any:
@@ -241,3 +243,15 @@ def test_documents_become_plain_metadata() -> None:
     assert second == {"date": "b", "reason": "", "n": ""}
     (gate,) = outcomes_in({"gates": [{"name": "folds", "value": float(np.float64(2)), "bound": 5, "ok": False}]})
     assert (gate.status, gate.refuses) == ("refused", False)
+
+
+def test_what_was_written_can_be_shown_again(tmp_path: Path) -> None:
+    from lob_pipeline.stages.documents import evaluation_folder, training_folder, write_json
+
+    home, (market, day) = Home(tmp_path), parse_key(KEY)
+    assert recorded_result(home, "verdict", market, day) == recorded_result(home, "training_set", market, day) == []
+    write_json(evaluation_folder(home, market, "t100ms", day) / "verdict.json", {"gates": GATES})
+    write_json(training_folder(home, market, "t100ms", day).with_name(f"{day}.json"), {"days": [{"date": day}]})
+    assert [o.status for o in recorded_result(home, "verdict", market, day)] == ["passed", "refused", "not_judged"]
+    assert [o.name for o in recorded_result(home, "training_set", market, day)] == ["enough_days"]
+    assert recorded_result(home, "registered_model", market, day) == []
