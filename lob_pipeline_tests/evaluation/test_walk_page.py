@@ -121,6 +121,15 @@ def test_a_run_in_which_nothing_happened_says_so() -> None:
         assert words in text, words
 
 
+def test_a_run_that_found_no_order_worth_sending_says_how_it_was_judged() -> None:
+    walk = sample_walk(base_bps=-3.0, skill_bps=0.3)
+    text = body(render(walk))
+    assert "Do not trade" in text
+    assert "lower 95 % bound" in text
+    assert "<td>always</td>" in text
+    assert "1,000,000" not in text
+
+
 def test_figures_without_data_are_none(walk: dict[str, Any]) -> None:
     silent = sample_walk(silent=True)
     assert fold_strip(silent["models"], "moe") is None
