@@ -23,7 +23,7 @@ from lob_pipeline.live.session import Counts, LiveSession
 from lob_pipeline.live.socket import PUBLIC_URLS, Listener, ResyncError, talk_of
 from lob_pipeline.sim.recorded import frames, recorded_files
 from lob_pipeline.venues.decode import LiveDecoder
-from lob_pipeline.venues.detect import Format
+from lob_pipeline.venues.detect import FileInfo, Format
 from lob_pipeline.venues.job import Job
 
 Say = Callable[[str], None]
@@ -131,17 +131,26 @@ def run_live(
                 )  # fmt: skip
                 asyncio.run(listener.run())
             else:
-                for frame in frames(infos):
-                    if run.stopped:
-                        break
-                    run.handle(frame.line, frame.recv_ns)
-                    if run.frames % 64 == 0:
-                        run.tick()
+                _replay(run, infos)
     finally:
         feed.end()
         published = session.close()
     say(status_line(session.counts))
     return _report(run, opened, published)
+
+
+def _replay(run: _Run, infos: list[FileInfo]) -> None:
+    """Take recorded files: each day of an exchange's archive is a stream of its own, as it is in the ingest."""
+    archive = [info for info in infos if info.declared_day]
+    streams = [[info] for info in archive] or [infos]
+    for stream in streams:
+        for frame in frames(stream):
+            if run.stopped:
+                return
+            run.handle(frame.line, frame.recv_ns)
+            if run.frames % 64 == 0:
+                run.tick()
+        run.feed.end()
 
 
 @contextmanager
@@ -194,7 +203,7 @@ def _duration(seconds: float) -> str:
 
 def _report(run: _Run, opened: OpenBundle, published: list[Published]) -> dict[str, Any]:
     counts, identity = run.session.counts, opened.identity
-    if run.frames == 0:
+    if run.frames == 0 and not run.stopped:
         raise LobError("the stream ended without a single message: nothing was predicted")
     told: dict[str, Any] = {
         "market": str(identity.market),

@@ -131,7 +131,7 @@ class LiveFeed:
             self._sink.lose_track()
 
     def end(self) -> None:
-        """The stream is over: let go of what is held and close the day."""
+        """The stream is over: let go of what is held and close the day. Another stream may follow."""
         for book, place in self._timeless:
             self._enter(book, max(self._latest_ns, int(book.ts_recv_ns[0])), place)
         self._timeless = []
@@ -141,7 +141,8 @@ class LiveFeed:
             self._flush()
             self._sink.close_day()
             self._sequencer = None
-        self._day = -1
+        self._day, self._latest_ns, self._arrived_id = -1, 0, None
+        self._held_trades = []
 
     def _take_trades(self, rows: Int64s) -> None:
         trades, _ = market_trades(

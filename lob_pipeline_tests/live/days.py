@@ -52,10 +52,11 @@ def nexo(root: Path) -> Case:
     return Case("nexo", "binance-spot.NEXOUSDT", "t1s", paths, ("2024-07-23", "2024-07-24"))
 
 
-def simulated(folder: Path, minutes: int) -> Case:
-    """Return one simulated day that ends at midnight with the archive's closing snapshot."""
-    report = simulate(folder, SimConfig(seed=3, days=1, minutes=minutes))
-    return Case("sim", "sim.BTCUSDT", "t100ms", (report.files[0],), (report.days[0].date,))
+def simulated(folder: Path, minutes: int, days: int = 1) -> Case:
+    """Return simulated days that end at midnight, each with the archive's closing snapshot."""
+    report = simulate(folder, SimConfig(seed=3, days=days, minutes=minutes))
+    books = tuple(folder / day.book for day in report.days)
+    return Case("sim", "sim.BTCUSDT", "t100ms", books, tuple(day.date for day in report.days))
 
 
 def build_days(home: Home, case: Case) -> None:

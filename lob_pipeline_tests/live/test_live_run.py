@@ -31,6 +31,7 @@ from lob_pipeline_tests.live.days import (
     predict_days,
     predictions_key,
     read_predictions,
+    simulated,
     usdm,
 )
 
@@ -81,6 +82,19 @@ def test_two_days_of_a_bridged_venue_are_those_of_batch(real_data: Path, tmp_pat
         assert first_difference(batch, live) == ""
         valid += int(live["valid"].sum()) // 2
     assert valid > 1_000
+
+
+def test_days_of_an_archive_are_streams_of_their_own(tmp_path: Path) -> None:
+    """A closing snapshot closes its day; the hours until the next file's first message are no rows."""
+    case, home = simulated(tmp_path / "files", minutes=6, days=2), Home(tmp_path / "home")
+    bundle = case.bundle(tmp_path / "bundles")
+    build_days(home, case)
+    predict_days(home, case, bundle)
+    run(Home(tmp_path / "live"), case, bundle, paths=case.paths)
+    for date in case.dates:
+        batch = read_predictions(home, predictions_key(case, bundle, date, "batch"))
+        assert first_difference(batch, live_rows(Home(tmp_path / "live"), case, bundle, date)) == ""
+        assert batch["valid"].any()
 
 
 def test_comparison_sees_one_changed_bit(sim_day: SimDay) -> None:
