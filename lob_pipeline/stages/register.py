@@ -94,6 +94,18 @@ def register_model(
         return _register(home, releases, previous, info, arrays, why, version, dagster_run_id, say)
 
 
+def standing_release(home: Home, market: Market, as_of: str, clock: str | None = None) -> Release | None:
+    """Return the release that has exactly what was trained on data up to ``as_of``; None where there is none.
+
+    What ``register_model`` would call already registered; MLflow is not asked. Raises as ``register_model`` where the
+    trained model or a registered bundle is damaged.
+    """
+    trained = read_trained(model_folder(home, market, clock_of(home, market, clock), as_of))
+    if trained is None:
+        return None
+    return _standing(read_releases(home), bundle_info(home, trained), bundle_arrays(trained))
+
+
 def _register(
     home: Home,
     releases: Releases,
@@ -119,12 +131,13 @@ def _register(
     tags = {"as_of": str(info["data"]["as_of"]), "verdict": str(info["evaluation"]["verdict"])}
     if dagster_run_id:
         tags["dagster_run_id"] = dagster_run_id
-    known_runs = [r.mlflow_run_id for r in releases.releases if r.mlflow_run_id]
-    stored = store.register(bundle, tags, known_runs)
+    said = store.sync_aliases(releases)
+    stored = store.register(bundle, tags, releases)
     runs = {"mlflow_run_id": stored.run_id, "dagster_run_id": dagster_run_id}
     release = record_registered(home, bundle.info, bundle.sha256, stored.version, why, outcomes, **runs)
     say(f"registered {release.name} {release.semver} ({release.sha12}) as challenger: {why}")
-    return Registration("registered", release, why, tuple(store.sync_aliases(read_releases(home))))
+    store.sync_aliases(read_releases(home))
+    return Registration("registered", release, why, tuple(said))
 
 
 def _require(outcomes: Iterable[CheckOutcome]) -> None:
