@@ -7,6 +7,7 @@ is a failed step with one sentence.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.lake.home import Home
 from lob_pipeline.partitions import parse_key
+from lob_pipeline.registry.releases import read_releases
+from lob_pipeline.stages.documents import evaluation_folder, read_json, training_folder
 from lob_pipeline.stages.plan import default_clock
 
 NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
-ENOUGH_DAYS = "enough_days"
+ENOUGH = {"training_set": ("enough_days", "days"), "walk_forward_report": ("enough_blocks", "folds")}
 MLFLOW_TAG = "mlflow_run_id"
 
 # The checks that the UI knows of each: the verdict's gates, and what a registration judges.
 RESULT_CHECKS: dict[str, tuple[str, ...]] = {
-    "training_set": (ENOUGH_DAYS,),
+    **{name: (check,) for name, (check, _) in ENOUGH.items()},
     "verdict": (
         "folds",
         "filled_trades",
@@ -43,32 +46,33 @@ RESULT_CHECKS: dict[str, tuple[str, ...]] = {
 }
 
 Stage = Callable[[Home, Market, str], Any]
+Lacks = Callable[[Home, Market, str], bool]
 _PATHS = ("path", "folder", "report", "page", "bundle", "model")
 _SCALARS = (bool, int, float, str)
 _LONG = 400  # characters
 _ROWS = 60
+_BYTES = 20_000
 
 
 def report(
-    context: dg.AssetExecutionContext, home: Home, stage: Stage, *, may_lack_data: bool = False
+    context: dg.AssetExecutionContext, home: Home, stage: Stage, *, lacks_data: Lacks | None = None
 ) -> Iterator[dg.MaterializeResult]:
     """Run ``stage`` on the one partition of this run and yield its document as metadata, its checks logged before.
 
-    ``may_lack_data``: a stage that refuses for want of data says so and yields nothing: what follows is skipped and
-    the run is green. Any other error, and a refusing gate, raises ``dagster.Failure`` with its own sentence.
+    ``lacks_data``: asked when the stage refuses; where it answers true, too little data is the result: it is said, and
+    nothing is yielded, so that what follows is skipped and the run is green. Any other error, and a refusing gate,
+    raises ``dagster.Failure`` with its own sentence.
     """
     key = context.partition_key
     (asset,) = context.selected_asset_keys
     try:
         document = document_of(stage(home, *parse_key(key)))
     except LobError as error:
-        if may_lack_data and isinstance(error, RefusedError):
+        if lacks_data and isinstance(error, RefusedError) and lacks_data(home, *parse_key(key)):
             _say_too_little(context, asset, key, str(error))
             return
         raise dg.Failure(description=f"{key}: {error}", allow_retries=False) from None
-    outcomes = outcomes_in(document)
-    if may_lack_data:
-        outcomes.insert(0, _enough(document))
+    outcomes = [*_enough(asset, document), *outcomes_in(document)]
     for event in evaluations(asset, key, outcomes):
         context.log_event(event)
     refused = refusals_in(document)
@@ -78,32 +82,47 @@ def report(
     yield dg.MaterializeResult(asset_key=asset, metadata=metadata_in(document))
 
 
-def _enough(document: Mapping[str, Any]) -> CheckOutcome:
-    days = len(document["days"])
-    return judge(ENOUGH_DAYS, True, examined=days, judged=days, severity="warning", message=f"{days} usable days")
+def no_fold(home: Home, market: Market, date: str) -> bool:
+    """Whether the training set of an as-of day stands and its days give no fold: nothing can be judged on them."""
+    document = read_json(_training_set_path(home, market, date))
+    return document is not None and not document["folds"]
+
+
+def _enough(asset: dg.AssetKey, document: Mapping[str, Any]) -> list[CheckOutcome]:
+    """Return that there was enough data, of the assets that may say that there is too little."""
+    name, of = ENOUGH.get(asset.path[-1], ("", ""))
+    if not name:
+        return []
+    found = len(document[of])
+    return [judge(name, True, examined=found, judged=found, severity="warning", message=f"{found} {of}")]
 
 
 def _say_too_little(context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, why: str) -> None:
-    outcome = CheckOutcome(ENOUGH_DAYS, "not_judged", 0, 0, 1, "warning", f"{NOT_ENOUGH_DATA}: {why}")
+    name = ENOUGH[asset.path[-1]][0]
+    outcome = CheckOutcome(name, "not_judged", 0, 0, 1, "warning", f"{NOT_ENOUGH_DATA}: {why}")
     for event in evaluations(asset, key, [outcome]):
         context.log_event(event)
     context.log_event(dg.AssetObservation(asset, partition=key, metadata={"result": NOT_ENOUGH_DATA, "reason": why}))
     context.log.warning(f"{key}: {NOT_ENOUGH_DATA}: {why}; nothing after it runs")
 
 
+def _training_set_path(home: Home, market: Market, date: str) -> Path:
+    return training_folder(home, market, default_clock(market), date).with_name(f"{date}.json")
+
+
 def recorded_result(home: Home, name: str, market: Market, date: str) -> list[CheckOutcome]:
     """Return the checks of what a stage wrote for an as-of day; none where it wrote nothing."""
-    from lob_pipeline.registry.releases import read_releases
-    from lob_pipeline.stages.documents import evaluation_folder, read_json, training_folder
-
-    clock = default_clock(market)
     if name == "registered_model":
         mine = [r for r in read_releases(home).releases if (r.market, r.as_of) == (str(market), date)]
         return list(mine[-1].outcomes) if mine else []
-    if name == "verdict":
-        return outcomes_in(read_json(evaluation_folder(home, market, clock, date) / "verdict.json") or {})
-    document = read_json(training_folder(home, market, clock, date).with_name(f"{date}.json"))
-    return [] if document is None else [_enough(document), *outcomes_in(document)]
+    folder = evaluation_folder(home, market, default_clock(market), date)
+    path = {
+        "training_set": _training_set_path(home, market, date),
+        "walk_forward_report": folder / "walk_forward.json",
+        "verdict": folder / "verdict.json",
+    }[name]
+    document = read_json(path)
+    return [] if document is None else [*_enough(dg.AssetKey(name), document), *outcomes_in(document)]
 
 
 def document_of(result: Any) -> dict[str, Any]:
@@ -114,13 +133,18 @@ def document_of(result: Any) -> dict[str, Any]:
 
 def metadata_in(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the UI's form of a document: numbers, words, links to files, the rest as JSON."""
-    return {name: _shown(name, value) for name, value in document.items() if value not in (None, "", [], {})}
+    said = dict(document)
+    verdict = said.get("verdict")
+    if isinstance(verdict, Mapping):  # a walk-forward holds the whole verdict: its words are enough here
+        said.update(verdict=verdict.get("verdict"), reasons=verdict.get("reasons"))
+    return {name: _shown(name, value) for name, value in said.items() if value not in (None, "", [], {})}
 
 
 def outcomes_in(document: Mapping[str, Any]) -> list[CheckOutcome]:
     """Return the checks of a document: its ``outcomes``, and its ``gates`` as warnings with value and bound."""
+    gates = document.get("gates", ())
     found = [CheckOutcome.from_json(dict(o)) for o in document.get("outcomes", ())]
-    return found + [_gate(dict(gate)) for gate in document.get("gates", ())]
+    return found + ([_gate(dict(gate)) for gate in gates] if isinstance(gates, list) else [])
 
 
 def refusals_in(document: Mapping[str, Any]) -> list[str]:
@@ -151,6 +175,9 @@ def _shown(name: str, value: Any) -> Any:
         return dg.MetadataValue.md("\n".join(f"- {e}" for e in value)) if sentences else ", ".join(value)
     if isinstance(value, list) and len(value) <= _ROWS and all(_is_row(entry) for entry in value):
         return _table(value)
+    size = len(json.dumps(value))
+    if size > _BYTES:  # the instance keeps every event: what is large stays in the document
+        return f"{len(value)} entries, {size // 1000} kB: in the document"
     return dg.MetadataValue.json(value)
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from lob_pipeline.assets.common import result_spec
 from lob_pipeline.resources import TRAIN, Lake, Stages
-from lob_pipeline.results import report
+from lob_pipeline.results import no_fold, report
 
 
 def feasibility_report(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -33,7 +33,10 @@ def feasibility_report(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 
 def walk_forward_report(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Return ``walk_forward_report``. Finished folds are kept, so a run that was cut short goes on."""
+    """Return ``walk_forward_report``. Finished folds are kept, so a run that was cut short goes on.
+
+    Days that give no fold are a result, NOT_ENOUGH_DATA: nothing is yielded, verdict and model are skipped.
+    """
     spec = result_spec(
         "walk_forward_report",
         "evaluation",
@@ -43,11 +46,11 @@ def walk_forward_report(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         {"html"},
     )
 
-    @dg.multi_asset(specs=[spec], name="walk_forward_report", pool=TRAIN)
+    @dg.multi_asset(specs=[spec.replace_attributes(skippable=True)], name="walk_forward_report", pool=TRAIN)
     def walk_forward_report(
         context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]
     ) -> Iterator[dg.MaterializeResult]:
-        yield from report(context, lake.home(), stages.walk_forward)
+        yield from report(context, lake.home(), stages.walk_forward, lacks_data=no_fold)
 
     return walk_forward_report
 

@@ -28,7 +28,7 @@ def training_set(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]
     ) -> Iterator[dg.MaterializeResult]:
-        yield from report(context, lake.home(), stages.training_set, may_lack_data=True)
+        yield from report(context, lake.home(), stages.training_set, lacks_data=lambda *_: True)
 
     return training_set
 

@@ -17,7 +17,16 @@ from lob_pipeline.jobs import EVALUATED, RETRAINED
 from lob_pipeline.lake.home import Home
 from lob_pipeline.partitions import make_partitions, parse_key
 from lob_pipeline.resources import Lake, Stages, default_stages
-from lob_pipeline.results import MLFLOW_TAG, NOT_ENOUGH_DATA, RESULT_CHECKS, metadata_in, outcomes_in, recorded_result
+from lob_pipeline.results import (
+    MLFLOW_TAG,
+    NOT_ENOUGH_DATA,
+    RESULT_CHECKS,
+    document_of,
+    metadata_in,
+    outcomes_in,
+    recorded_result,
+)
+from lob_pipeline.stages.documents import evaluation_folder, training_folder, write_json
 
 KEY = "2026-01-07|sim.BTCUSDT"
 GATES = [
@@ -45,7 +54,7 @@ class Reports:
     def _stub(self, name: str) -> Any:
         def stage(home: Home, market: object, date: str) -> Any:
             self.called.append(name)
-            answer = self.answers.get(name, {"days": [date], "market": str(market)})
+            answer = self.answers.get(name, {"days": [date], "folds": [1, 2], "market": str(market)})
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -75,12 +84,16 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefin
 
 
 def run(
-    assets: dict[str, dg.AssetsDefinition], names: tuple[str, ...], reports: Reports, instance: dg.DagsterInstance
+    assets: dict[str, dg.AssetsDefinition],
+    names: tuple[str, ...],
+    reports: Reports,
+    instance: dg.DagsterInstance,
+    root: Path = Path("/nowhere"),
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [assets[name] for name in names],
         instance=instance,
-        resources={"lake": Lake(root="/nowhere", given=True), "stages": reports.stages()},
+        resources={"lake": Lake(root=str(root), given=True), "stages": reports.stages()},
         partition_key=KEY,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
@@ -154,6 +167,22 @@ def test_too_few_days_is_a_green_run_that_registers_nothing(
     assert "1 usable day, 2 needed" in enough.description
     seen = [e for e in result.all_events if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
     assert seen[0].asset_observation_data.asset_observation.metadata["result"].value == NOT_ENOUGH_DATA
+
+
+def test_days_without_a_fold_are_green_and_a_damaged_report_is_not(
+    assets: dict[str, dg.AssetsDefinition], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    reports = Reports(answers={"walk_forward": RefusedError("one block, two needed")})
+    folder = training_folder(Home(tmp_path), parse_key(KEY)[0], "t100ms", "2026-01-07")
+    for folds, green in (([], True), ([{"fold": 0}], False)):
+        reports.called.clear()
+        write_json(folder.with_name("2026-01-07.json"), {"days": [{"date": "2026-01-07"}], "folds": folds})
+        result = run(assets, RETRAINED, reports, instance, tmp_path)
+        assert result.success is green
+        assert set(reports.called) == {"training_set", "feasibility", "walk_forward"}
+        assert set(made(result)) == {"training_set", "feasibility_report"}
+        if green:
+            assert "one block, two needed" in checks(result)["walk_forward_report", "enough_blocks"].description
 
 
 @pytest.mark.parametrize(
@@ -246,8 +275,6 @@ def test_documents_become_plain_metadata() -> None:
 
 
 def test_what_was_written_can_be_shown_again(tmp_path: Path) -> None:
-    from lob_pipeline.stages.documents import evaluation_folder, training_folder, write_json
-
     home, (market, day) = Home(tmp_path), parse_key(KEY)
     assert recorded_result(home, "verdict", market, day) == recorded_result(home, "training_set", market, day) == []
     write_json(evaluation_folder(home, market, "t100ms", day) / "verdict.json", {"gates": GATES})
@@ -255,3 +282,15 @@ def test_what_was_written_can_be_shown_again(tmp_path: Path) -> None:
     assert [o.status for o in recorded_result(home, "verdict", market, day)] == ["passed", "refused", "not_judged"]
     assert [o.name for o in recorded_result(home, "training_set", market, day)] == ["enough_days"]
     assert recorded_result(home, "registered_model", market, day) == []
+
+
+def test_a_walk_forward_is_shown_in_its_words_and_not_in_full() -> None:
+    from lob_pipeline_tests.evaluation.walk_sample import sample_walk
+
+    walk = document_of(sample_walk(silent=True))
+    shown = metadata_in(walk)
+    assert shown["verdict"].value == NOT_ENOUGH_DATA
+    assert "test block" in shown["reasons"].value
+    assert outcomes_in(walk) == []  # its `gates` are the bounds, not the gates' answers
+    assert walk["models"]
+    assert "in the document" in shown["models"]
