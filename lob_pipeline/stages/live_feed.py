@@ -13,15 +13,15 @@ import numpy as np
 
 from lob_pipeline.book import kernel
 from lob_pipeline.book.advance import Events
-from lob_pipeline.book.sequence import BRIDGE
 from lob_pipeline.book.state import BookState
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, KIND_DELTA
 from lob_pipeline.core.units import BID, NS_PER_DAY, day_of_ns, day_start_ns
 from lob_pipeline.features.tape_rows import market_trades
 from lob_pipeline.stages.ingest_blocks import Int64s
-from lob_pipeline.stages.ingest_bridge import UNBRIDGED, WHOLE, Batch, Sequencer, follow
+from lob_pipeline.stages.ingest_bridge import UNBRIDGED, WHOLE, Batch
 from lob_pipeline.stages.ingest_carry import Closing, Crossing, opening_chain
+from lob_pipeline.stages.live_order import LiveSequencer, one_message
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.block import BookMessages
 from lob_pipeline.venues.job import Job
@@ -50,39 +50,6 @@ class Sink(Protocol):
         """The book of the open day."""
 
 
-class _LiveSequencer(Sequencer):
-    """The ingest's sequencer, with a short way for a message that is settled on arrival."""
-
-    def __init__(self, sequence: str, chain: Int64s | None = None) -> None:
-        super().__init__(sequence, chain)
-        self._kind = np.zeros(1, np.int8)
-        self._ids = [np.zeros(1, np.int64) for _ in range(3)]
-        self._applied = np.zeros(1, np.bool_)
-
-    @property
-    def holds(self) -> bool:
-        """Return whether messages wait for a later one."""
-        return self._held is not None
-
-    def settles(self, kind: int, update_id: int, prev_id: int, ts_ns: int) -> int | None:
-        """Return the claimed previous id as stored when the message is settled at once, None when ``push`` must see it.
-
-        The message has levels, and none without levels came right before it.
-        """
-        if self._held is not None or self._empty_end is not None:
-            return None
-        if self._mode == BRIDGE and (kind != KIND_DELTA or not self.chain[WHOLE]):
-            return None
-        ids, prev_ids, times = self._ids
-        self._kind[0], ids[0], prev_ids[0], times[0] = kind, update_id, prev_id, ts_ns
-        settled = follow(self._mode, self.chain, self._kind, ids, prev_ids, times, self._applied)
-        return int(prev_ids[0]) if settled else None
-
-    def lose_track(self) -> None:
-        """Forget that the book was whole."""
-        self.chain[WHOLE] = self.chain[UNBRIDGED] = 0
-
-
 class LiveFeed:
     """Takes what a ``LiveDecoder`` decoded, message by message, and drives a sink.
 
@@ -94,7 +61,7 @@ class LiveFeed:
     def __init__(self, instrument: Instrument, sink: Sink) -> None:
         self._instrument, self._sink = instrument, sink
         self._bridged = instrument.sequence == "bridge"
-        self._sequencer: _LiveSequencer | None = None
+        self._sequencer: LiveSequencer | None = None
         self._crossing: Crossing | None = None
         self._ended: Closing | None = None
         self._previous_open = self._interrupted = self._was_whole = False
@@ -175,7 +142,7 @@ class LiveFeed:
                     rows = (job.sides[:levels], job.prices[:levels], job.sizes[:levels])
                     self._sink.message(self._events(values, head[card.KIND], *rows))
                     return
-        book = _message(head, job, levels)
+        book = one_message(head, job, levels)
         if ts_ns == 0:
             self._timeless.append((book, self._place))
             return
@@ -241,7 +208,7 @@ class LiveFeed:
             chain = opening_chain(ended.end_id, date, unbridged=ended.unbridged)
             values = (day_start_ns(date), 0, ended.end_id, -1)
             self._sink.message(self._events(values, KIND_CARRIED, *ended.levels))
-        self._sequencer = _LiveSequencer(self._instrument.sequence, chain)
+        self._sequencer = LiveSequencer(self._instrument.sequence, chain)
         self._held_trades = [(at, t[(t[:, 0] - 1) // NS_PER_DAY >= self._day]) for at, t in self._held_trades]
         for book, when, place in waiting:
             self._note_arrival(int(book.kind[0]), int(book.update_id[0]), when)
@@ -295,26 +262,3 @@ class LiveFeed:
         self._kinds[:n] = kind
         ts_ns, recv_ns, update_id, prev_id = self._one
         return Events(ts_ns, recv_ns, update_id, prev_id, self._kinds[:n], side, price, size)
-
-
-def _message(head: list[int], job: Job, levels: int) -> BookMessages:
-    """Return a copy of the one message that a job holds."""
-
-    def one(value: int) -> Int64s:
-        return np.array([value], np.int64)
-
-    return BookMessages(
-        line=one(0),
-        offset=one(0),
-        ts_event_ns=one(head[card.EVENT_NS]),
-        ts_recv_ns=one(head[card.RECV_NS]),
-        update_id=one(head[card.UPDATE_ID]),
-        first_update_id=one(head[card.FIRST_ID]),
-        prev_update_id=one(head[card.PREV_ID]),
-        seq=one(head[card.SEQ]),
-        kind=np.array([head[card.KIND]], np.int8),
-        level_start=np.array([0, levels], np.int64),
-        side=job.sides[:levels].copy(),
-        price_ticks=job.prices[:levels].copy(),
-        size_lots=job.sizes[:levels].copy(),
-    )
