@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "bundle"
 _REGISTRY_TAG, _SHA_TAG = "lob.registry", "bundle_sha256"
+_DONE_TAG = "lob.registered"  # set once the ledger's line stands
 Say = Callable[[str], None]
 
 
@@ -45,16 +46,33 @@ class Store:
         self._place = place
         self._id = registry_id
 
-    def register(self, bundle: Bundle, tags: dict[str, str], known_runs: Iterable[str]) -> Stored:
+    def register(self, bundle: Bundle, tags: dict[str, str], releases: Releases) -> Stored:
         """Log the bundle's files in a run of its own and make them a version of the model ``bundle.name``.
 
-        What an interrupted registration of this home left (runs that are none of ``known_runs``, and their versions)
-        is removed first. No alias is set: that follows from the ledger.
+        What an interrupted registration of this home left (runs that no release names, and their versions) is removed
+        first. No alias is set: that follows from the ledger.
         """
         with speaking(self._place):
+            self._check_ledger(releases, bundle.name, self._versions(bundle.name))
             experiment = self._experiment(bundle.name)
-            self._clean(experiment, bundle.name, frozenset(known_runs))
+            self._clean(experiment, bundle.name, frozenset(r.mlflow_run_id for r in releases.releases))
             return self._log(experiment, bundle, tags)
+
+    def _check_ledger(self, releases: Releases, name: str, versions: list[Any]) -> None:
+        """Raise ``LobError`` where the store knows a version of this home as registered and the ledger does not.
+
+        A chain of hashes cannot show that its last lines are gone; this does.
+        """
+        known = {release.version for release in releases.releases if release.name == name}
+        lost = [v for v in versions if self._mine(v) and _DONE_TAG in v.tags and int(v.version) not in known]
+        if lost:
+            raise LobError(
+                f"the release ledger lacks version {lost[0].version} ({lost[0].tags.get('semver')}) of {name}, which "
+                "was registered: its last lines were cut off; restore the ledger from a copy"
+            )
+
+    def _mine(self, version: Any) -> bool:
+        return bool(version.tags.get(_REGISTRY_TAG) == self._id)
 
     def _log(self, experiment: str, bundle: Bundle, tags: dict[str, str]) -> Stored:
         facts = {_SHA_TAG: bundle.sha256, "semver": bundle.semver, "market": bundle.market, "clock": bundle.clock_id}
@@ -78,7 +96,7 @@ class Store:
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)
 
-    def _clean(self, experiment: str, name: str, known_runs: frozenset[str]) -> None:
+    def _clean(self, experiment: str, name: str, known_runs: frozenset[str | None]) -> None:
         """Remove this home's runs without a line in the ledger, their versions and their files."""
         mine = f"tags.`{_REGISTRY_TAG}` = '{self._id}'"
         for run in _pages(lambda token: self._client.search_runs([experiment], mine, page_token=token)):
@@ -111,7 +129,9 @@ class Store:
         said: list[str] = []
         with speaking(self._place):
             for name in sorted({release.name for release in releases.releases}):
-                versions = {int(v.version): v for v in self._versions(name)}
+                found = self._versions(name)
+                self._check_ledger(releases, name, found)
+                versions = {int(v.version): v for v in found}
                 said += self._sync_tags(releases, name, versions)
                 said += self._sync_model(releases, name, versions)
         return said
@@ -125,6 +145,8 @@ class Store:
             if version is None:
                 said.append(f"version {release.version} ({release.semver}) is not in MLflow: `lob models --repair`")
                 continue
+            if _DONE_TAG not in version.tags:
+                self._client.set_model_version_tag(name, str(release.version), _DONE_TAG, release.at)
             for key, value in ((_SHA_TAG, release.bundle_sha256), ("semver", release.semver)):
                 if version.tags.get(key) != value:
                     self._client.set_model_version_tag(name, str(release.version), key, value)

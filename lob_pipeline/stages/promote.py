@@ -76,9 +76,11 @@ def promote(
         if refused:
             raise RefusedError(f"{new.name} {new.semver} of {new.market} was not promoted: {refused}")
         store = open_store(home, releases, say)
+        said = store.sync_aliases(releases)  # what drifted, before the change moves the aliases itself
         record_promoted(home, old, new, why, outcomes, "refresh" if refresh else "recipe")
         after = read_releases(home)
-        return _swapped("promoted", old, after.with_bundle(new.bundle_sha256), outcomes, store.sync_aliases(after))
+        store.sync_aliases(after)
+        return _swapped("promoted", old, after.with_bundle(new.bundle_sha256), outcomes, said)
 
 
 def _judge(home: Home, old: Release | None, new: Release, refresh: bool) -> list[CheckOutcome]:
@@ -120,8 +122,9 @@ def rollback(home: Home, why: str, *, market: str | None = None, say: Say | None
         load_bundle(new.path, new.bundle_sha256)
         record_rolled_back(home, old, new, why, ())
         after = read_releases(home)
+        said = []
         try:
-            said = open_store(home, after, say).sync_aliases(after)
+            open_store(home, after, say).sync_aliases(after)
         except LobError as error:
             said = [f"the aliases in MLflow still say otherwise ({error}); `lob models --repair` puts them right"]
         return _swapped("rolled back", old, after.with_bundle(new.bundle_sha256), [], said)

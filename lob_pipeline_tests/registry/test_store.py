@@ -240,3 +240,16 @@ def test_another_homes_leftovers_are_left_alone(tmp_path: Path, monkeypatch: pyt
     register_model(second, BTC, "2026-01-08")
     client = open_store(first, read_releases(first))._client
     assert len(client.search_model_versions("name = 'lob-moe'")) == 3
+
+
+def test_a_ledger_that_was_cut_off_is_noticed(home: Home) -> None:
+    """A hash chain cannot show that its last line is gone; MLflow's version does."""
+    path = releases_ledger(home)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    for work in (_register, repair):
+        with pytest.raises(LobError, match=r"lacks version 2 \(1\.1\.0\) .* cut off"):
+            work(home)
+    assert path.read_bytes() == b"".join(lines[:-1])
+    path.write_bytes(b"".join(lines))
+    assert _aliases(home) == {"champion": 1, "challenger": 2}
