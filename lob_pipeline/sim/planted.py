@@ -17,16 +17,17 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.signals import Signals, draw_signals, no_signals
 
-# The oracle's mean edge (bps, proportional queue model) by drift (bps), one row a horizon. Measured by
-# python -m lob_pipeline.sim.oracle --calibrate --first-seed 101 --seeds 8 --minutes 120
+# The oracle's mean edge (bps, proportional queue model) by drift (bps), one row a horizon, measured by
+# python -m lob_pipeline.sim.oracle --calibrate --horizon-s H --first-seed 101 --seeds 8 --minutes 120
+# (H = 20; the other rows: 4 seeds, drifts 3, 13 and 45, linear between them)
 DRIFT_BPS = np.array([0.0, 3.0, 7.0, 13.0, 20.0, 28.0, 45.0])
 HORIZON_S = np.array([10.0, 20.0, 30.0, 60.0])
 ORACLE_EDGE_BPS = np.array(
     [
+        [-0.6, 2.39, 6.44, 12.52, 19.34, 27.14, 43.72],
         [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
-        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
-        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
-        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
+        [-0.6, 1.73, 3.90, 7.15, 11.15, 15.73, 25.45],
+        [-0.6, 0.76, 2.00, 3.85, 5.69, 7.79, 12.24],
     ]
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numba
@@ -106,11 +105,20 @@ def test_a_market_without_an_edge_has_times_for_an_oracle_but_no_signals() -> No
         drift_bps(60.0, 20.0)
 
 
-@pytest.mark.parametrize("horizon_s", [10.0, 22.0, 30.0, 60.0])
-def test_a_larger_edge_takes_a_larger_drift(horizon_s: float) -> None:
-    drifts = [drift_bps(edge, horizon_s) for edge in (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
-    assert all(a < b for a, b in pairwise(drifts))
-    assert all(drift > edge for drift, edge in zip(drifts[3:], (5.0, 10.0, 20.0), strict=True))
+@settings(max_examples=60, deadline=None)
+@given(st.floats(10.0, 60.0), st.floats(0.5, 12.0), st.floats(0.1, 3.0))
+def test_a_larger_edge_takes_a_larger_drift_and_so_does_a_slower_one(horizon: float, edge: float, more: float) -> None:
+    if edge + more > 12.0:
+        with pytest.raises(BadInputError, match="--edge-bps"):
+            drift_bps(edge + more + 0.3, 60.0)
+        return
+    assert drift_bps(edge, horizon) < drift_bps(edge + more, horizon)
+    assert edge < 3.0 or drift_bps(edge, max(10.0, horizon - 5)) <= drift_bps(edge, horizon)
+
+
+@pytest.mark.parametrize(("drift", "edge"), [(3.0, 2.43), (13.0, 9.75), (45.0, 33.93)])
+def test_measured_points_are_met(drift: float, edge: float) -> None:
+    assert drift_bps(edge, 20.0) == pytest.approx(drift)
 
 
 def shown(session: Session, side: int) -> tuple[int, int]:
