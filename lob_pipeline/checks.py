@@ -174,6 +174,7 @@ def evaluations(asset: dg.AssetKey, key: str, outcomes: Iterable[CheckOutcome]) 
                 "rows_judged": outcome.rows_judged,
                 "minimum_judged": outcome.minimum_judged,
                 "facts": dg.MetadataValue.json(plain(outcome.facts)),
+                **{k: v for k, v in outcome.facts.items() if k in ("value", "bound") and isinstance(v, int | float)},
             },
         )
         for outcome in outcomes

@@ -28,25 +28,31 @@ NOT_ENOUGH_DATA = "NOT_ENOUGH_DATA"
 ENOUGH = {"training_set": ("enough_days", "days"), "walk_forward_report": ("enough_blocks", "folds")}
 MLFLOW_TAG = "mlflow_run_id"
 
-# The checks that the UI knows of each: the verdict's gates, and what a registration judges.
-RESULT_CHECKS: dict[str, tuple[str, ...]] = {
-    **{name: (check,) for name, (check, _) in ENOUGH.items()},
-    "verdict": (
-        "folds",
-        "filled_trades",
-        "distinct_fills",
-        "filled_trades_per_fold",
-        "folds_with_entry_masked",
-        "intervals",
-        "lower_bound_bps",
-        "median_fold_bps",
-        "negative_folds",
-    ),
-    "registered_model": ("parity", "calibration", "version_step"),
+# The checks that the UI knows of each, and what they ask.
+RESULT_CHECKS: dict[str, dict[str, str]] = {
+    "training_set": {"enough_days": "The window has as many usable days as are needed."},
+    "walk_forward_report": {"enough_blocks": "The days give at least one test block with another one before it."},
+    "verdict": {
+        "folds": "Test blocks that were scored.",
+        "filled_trades": "Filled trades, in the queue model that fills least.",
+        "distinct_fills": "Distinct fill instants among them.",
+        "filled_trades_per_fold": "Filled trades of the thinnest test block.",
+        "folds_with_entry_masked": "Folds whose entry head had too few examples to learn from.",
+        "intervals": "Queue models with enough bootstrap blocks for an interval.",
+        "lower_bound_bps": "Lower 95 % bound of the mean P&L a filled trade, in the worst queue model.",
+        "median_fold_bps": "Mean P&L a filled trade of the median test block, in the worst queue model.",
+        "negative_folds": "Test blocks that lost money, in the worst queue model.",
+    },
+    "registered_model": {
+        "parity": "The streaming step answers as the trained network does.",
+        "calibration": "Forecast and observed frequencies agree on the held-out rows.",
+        "version_step": "The version follows from what differs from the one before.",
+    },
 }
 
 Stage = Callable[[Home, Market, str], Any]
 Lacks = Callable[[Home, Market, str], bool]
+_FIRST = ("verdict", "state", "sentence", "reasons", "report", "page", "path")
 _PATHS = ("path", "folder", "report", "page", "bundle", "model")
 _SCALARS = (bool, int, float, str)
 _LONG = 400  # characters
@@ -132,12 +138,18 @@ def document_of(result: Any) -> dict[str, Any]:
 
 
 def metadata_in(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the UI's form of a document: numbers, words, links to files, the rest as JSON."""
+    """Return the UI's form of a document: its words and links first, then numbers, tables, and the rest as JSON."""
     said = dict(document)
     verdict = said.get("verdict")
     if isinstance(verdict, Mapping):  # a walk-forward holds the whole verdict: its words are enough here
         said.update(verdict=verdict.get("verdict"), reasons=verdict.get("reasons"))
-    return {name: _shown(name, value) for name, value in said.items() if value not in (None, "", [], {})}
+    shown = {name: _shown(name, value) for name, value in said.items() if value not in (None, "", [], {})}
+    names = sorted(shown, key=lambda n: (_FIRST.index(n) if n in _FIRST else len(_FIRST) + _weight(shown[n])))
+    return {name: shown[name] for name in names}
+
+
+def _weight(value: Any) -> int:
+    return 2 if isinstance(value, dg.JsonMetadataValue) else int(isinstance(value, dg.TableMetadataValue))
 
 
 def outcomes_in(document: Mapping[str, Any]) -> list[CheckOutcome]:
@@ -156,7 +168,7 @@ def refusals_in(document: Mapping[str, Any]) -> list[str]:
 
 def _gate(gate: dict[str, Any]) -> CheckOutcome:
     """A gate of the verdict: it says whether capital may follow, and never fails a run, so it warns."""
-    said = f"{gate.get('value')} against {gate.get('bound')}"
+    said = f"{_number(gate.get('value')) or 'unknown'} against {_number(gate.get('bound'))}"
     judged = gate.get("value") is not None
     status = "not_judged" if not judged else ("passed" if gate.get("ok") else "refused")
     return CheckOutcome(str(gate["name"]), status, 1, int(judged), 1, "warning", said, gate)  # type: ignore[arg-type]
@@ -188,8 +200,14 @@ def _is_row(entry: Any) -> bool:
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     """Return rows of plain values as a table of text: a column may hold numbers in one row and nothing in another."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    records = [dg.TableRecord({n: "" if row.get(n) is None else str(row[n]) for n in names}) for row in rows]
+    records = [dg.TableRecord({n: _number(row.get(n)) for n in names}) for row in rows]
     return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name, "text") for name in names]))
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _name_each_other(context: dg.AssetExecutionContext, document: Mapping[str, Any]) -> None:

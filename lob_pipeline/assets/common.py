@@ -1,6 +1,6 @@
 """What every table asset shares: its spec from the table's declaration, its policy, and its checks in the UI."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
 
@@ -39,7 +39,7 @@ def table_spec(table: Table, group: str, part: dg.PartitionsDefinition, deps: Se
 
 def table_checks(table: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
     """Return the checks of a table for the UI: what the manifests of its partitions say."""
-    return _shown_checks(table, CHECKS[table], part, recorded_outcomes)
+    return _shown_checks(table, dict.fromkeys(CHECKS[table]), part, recorded_outcomes)
 
 
 def result_checks(name: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
@@ -49,13 +49,15 @@ def result_checks(name: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDef
 
 def _shown_checks(
     name: str,
-    checks: Sequence[str],
+    checks: Mapping[str, str | None],
     part: dg.PartitionsDefinition,
     recorded: Callable[[Home, str, Market, str], Sequence[CheckOutcome]],
 ) -> dg.AssetChecksDefinition:
-    """Return checks whose execution reads again what was recorded; it judges nothing anew."""
+    """Return checks (name -> what it asks) whose execution reads again what was recorded; it judges nothing anew."""
     asset = dg.AssetKey(name)
-    specs = [dg.AssetCheckSpec(check, asset=asset, partitions_def=part) for check in checks]
+    specs = [
+        dg.AssetCheckSpec(check, asset=asset, partitions_def=part, description=asked) for check, asked in checks.items()
+    ]
 
     @dg.multi_asset_check(specs=specs, name=f"{name}_gates", can_subset=True)
     def gates(context: dg.AssetCheckExecutionContext, lake: Lake):  # type: ignore[no-untyped-def]

@@ -148,7 +148,8 @@ def test_gates_are_shown_with_value_and_bound_and_never_fail_a_run(
         "median_fold_bps": False,
     }
     lower = found["verdict", "lower_bound_bps"]
-    assert lower.description == "-3.5 against 0.0"
+    assert lower.description == "-3.5 against 0"
+    assert (lower.metadata["value"].value, lower.metadata["bound"].value) == (-3.5, 0.0)
     assert lower.severity == dg.AssetCheckSeverity.WARN
     assert found["verdict", "median_fold_bps"].metadata["status"].value == "not_judged"
     assert found["training_set", "enough_days"].passed
@@ -249,7 +250,7 @@ def test_the_ui_knows_every_gate_of_a_real_verdict() -> None:
     found = judge_verdict("a model", [], joined_series([]), load_gates(), maker_fee_bps=2.0)
     outcomes = outcomes_in(found)
     assert found["verdict"] == NOT_ENOUGH_DATA
-    assert tuple(outcome.name for outcome in outcomes) == RESULT_CHECKS["verdict"]
+    assert tuple(outcome.name for outcome in outcomes) == tuple(RESULT_CHECKS["verdict"])
     assert not any(outcome.refuses for outcome in outcomes)
     assert {o.name: o.status for o in outcomes}["filled_trades"] == "refused"
 
@@ -294,3 +295,4 @@ def test_a_walk_forward_is_shown_in_its_words_and_not_in_full() -> None:
     assert outcomes_in(walk) == []  # its `gates` are the bounds, not the gates' answers
     assert walk["models"]
     assert "in the document" in shown["models"]
+    assert list(shown)[:2] == ["verdict", "reasons"]
