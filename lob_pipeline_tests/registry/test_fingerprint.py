@@ -56,6 +56,12 @@ def test_comments_do_not_count_and_code_does(copy: Path) -> None:
     assert code_digest(copy) != original
 
 
+def test_the_code_is_part_of_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = features_fingerprint(NAMES, "t100ms")
+    monkeypatch.setattr(fingerprint, "code_digest", lambda _: "other code")
+    assert features_fingerprint(NAMES, "t100ms") != before
+
+
 def test_a_formula_counts_only_for_who_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 

@@ -122,6 +122,21 @@ def test_any_history_ends_where_the_simple_model_does(tmp_path_factory: pytest.T
     assert (challenger.version if challenger else 0) == model.challenger
 
 
+def test_each_way_back_goes_one_further(home: Home) -> None:
+    for number in (1, 2, 3):
+        _promote(home, _register(home, number))
+    seen = []
+    for _ in range(2):
+        releases = read_releases(home)
+        old, new = releases.current("champion"), releases.previous_champion("lob-moe", "sim.BTCUSDT")
+        assert old is not None
+        assert new is not None
+        seen.append((old.version, new.version))
+        record_rolled_back(home, old, new, "slow", ())
+    assert seen == [(3, 2), (2, 1)]
+    assert read_releases(home).previous_champion("lob-moe", "sim.BTCUSDT") is None
+
+
 def test_a_market_does_not_push_out_another(home: Home) -> None:
     _promote(home, _register(home, 1))
     other = _register(home, 2, market=NEXO)
