@@ -35,7 +35,7 @@ RESULT_CHECKS: dict[str, dict[str, str]] = {
     "verdict": {
         "folds": "Test blocks that were scored.",
         "filled_trades": "Filled trades, in the queue model that fills least.",
-        "distinct_fills": "Distinct fill instants among them.",
+        "distinct_fills": "Distinct fill instants among the filled trades.",
         "filled_trades_per_fold": "Filled trades of the thinnest test block.",
         "folds_with_entry_masked": "Folds whose entry head had too few examples to learn from.",
         "intervals": "Queue models with enough bootstrap blocks for an interval.",
