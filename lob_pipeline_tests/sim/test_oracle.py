@@ -27,6 +27,7 @@ from lob_pipeline.stages.build_labels import DECISION, TAPE, build_labels
 from lob_pipeline.stages.ingest import ingest
 from lob_pipeline.stages.simulate import SimReport, simulate
 from lob_pipeline.stages.verify import verify
+from lob_pipeline_tests.sim import linear
 
 MARKET = parse_market("sim.BTCUSDT")
 CLOCK = "t100ms"
@@ -39,14 +40,14 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, SimReport]:
     report = simulate(root / "market", CONFIG)
     home = Home(root / "home")
     ingest(home, MARKET, report.files)
+    for build in (build_books, build_features, build_labels):
+        assert not build(home, MARKET, CONFIG.first_day).refused
     return home, report
 
 
 def test_a_planted_market_passes_every_gate_and_its_labels_are_the_oracles(planted: tuple[Home, SimReport]) -> None:
     home, report = planted
     date = CONFIG.first_day
-    for build in (build_books, build_features, build_labels):
-        assert not build(home, MARKET, date).refused
     certificate = verify(home, MARKET, date, None)
     assert certificate["holds"]
     assert certificate["closing_snapshot_match"] is True
@@ -70,6 +71,17 @@ def test_a_planted_market_passes_every_gate_and_its_labels_are_the_oracles(plant
             by_hand += edge[at[valid[at].astype(bool)]].tolist()
         assert len(by_hand) >= 5
         np.testing.assert_array_equal(report.days[0].oracle[name].edge_bps, by_hand)
+
+
+def test_a_linear_model_of_the_book_sees_the_drift(planted: tuple[Home, SimReport]) -> None:
+    home, _ = planted
+    block = linear.load(home, CONFIG.first_day)
+    half = len(block.ts_ns) * 3 // 5
+    early, late = block.cut(slice(0, half - linear.PURGE)), block.cut(slice(half, None))
+    model = linear.fitted([early], "mid_return_bps", 0, False)
+    moved, seen = late.label["mid_return_bps"][late.usable, 0], model(late.inputs[late.usable])
+    assert late.usable.sum() > 2000
+    assert np.sum((moved - seen) ** 2) < 0.8 * np.sum((moved - moved.mean()) ** 2)
 
 
 def test_the_oracle_earns_where_an_edge_is_planted_and_not_where_none_is() -> None:
