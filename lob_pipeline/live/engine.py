@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lob_pipeline.book.advance import Events
 from lob_pipeline.book.replay import BookEngine
+from lob_pipeline.book.state import BookState
 from lob_pipeline.core.clock import Clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.tables import ROW_WIDTH
 from lob_pipeline.features.batch import Bools, Float32s, live
 from lob_pipeline.features.registry import N_BUILT
 from lob_pipeline.features.state import FeatureState, Int64s, copy_state, from_bytes, new_state, to_bytes
@@ -20,14 +24,35 @@ from lob_pipeline.features.tape_rows import (
     TapeState,
     add_trades,
     copy_tape,
+    market_trades,
     new_tape,
     tape_from_bytes,
     tape_to_bytes,
     with_room,
 )
+from lob_pipeline.live.push_kernel import NOT_HERE, push_decoded, write_card
+from lob_pipeline.venues import job as card
+from lob_pipeline.venues.decode import LiveDecoder
+from lob_pipeline.venues.job import Job, address
 
 _HEAD = struct.Struct("<8sqq?")
 _MAGIC = b"LOBLIVE2"
+
+
+def trades_of(job: Job) -> Int64s:
+    """Return the trades of a decoded message that count, int64 (n, 3) as of ``tape_rows.market_trades``."""
+    rows = job.trades[: job.card[card.N_TRADES]]
+    trades, _ = market_trades(
+        {
+            "order": rows[:, card.EVENT_NS],
+            "ts_event_ns": rows[:, card.EVENT_NS],
+            "side": rows[:, card.SIDE],
+            "price_ticks": rows[:, card.PRICE],
+            "size_lots": rows[:, card.SIZE],
+            "flags": rows[:, card.FLAGS],
+        }
+    )
+    return trades
 
 
 class LiveEngine:
@@ -52,9 +77,11 @@ class LiveEngine:
         self.features = new_state(clock, instrument) if features is None else features
         self.recorded = waiting is not None
         self.waiting = new_tape() if waiting is None else waiting
+        self._carded: tuple[BookState | None, FeatureState | None, TapeState | None, Float32s | None] = (None,) * 4
         self._room(64)
 
     def _room(self, rows: int) -> None:
+        self._rows, self._ids = np.empty((rows, ROW_WIDTH), np.int64), np.empty(rows, np.int64)
         self._out = np.empty((rows, N_BUILT), dtype=np.float32)
         self._valid = np.empty(rows, dtype=np.bool_)
         self._tape = np.empty((rows, TAPE_WIDTH), dtype=np.int64)
@@ -77,6 +104,50 @@ class LiveEngine:
     def push_events(self, events: Events) -> tuple[Int64s, Float32s, Bools]:
         """Take one message as ``Events``; see ``push``."""
         return self._features_of(self.book.push_events(events))
+
+    def push_job(self, job: Job) -> tuple[Int64s, Float32s, Bools]:
+        """Take the one book message that a ``LiveDecoder`` left in ``job``; see ``push``. The quickest way in."""
+        book, features, waiting, out = self._carded
+        if (
+            book is not self.book.book
+            or features is not self.features
+            or waiting is not self.waiting
+            or out is not self._out
+        ):
+            self._write_card()
+        n = int(push_decoded(self._card_at, job.address))
+        if n == NOT_HERE:
+            return self._push_long(job)
+        return self._rows[:n], self._out[:n], self._valid[:n]
+
+    def push_bytes(self, decoder: LiveDecoder, frame: bytes, recv_ns: int = 0) -> tuple[Int64s, Float32s, Bools]:
+        """Take one message as the venue sent it: books, trades (they wait for their row), or neither; see ``push``.
+
+        Raises ``BadInputError`` when it cannot be read.
+        """
+        job = decoder.decode(frame, recv_ns)
+        if job.card[card.N_TRADES] and self.recorded:
+            self.push_trades(trades_of(job))
+        if job.card[card.N_MESSAGES] and job.card[card.N_LEVELS]:
+            return self.push_job(job)
+        return self._rows[:0], self._out[:0], self._valid[:0]
+
+    def _push_long(self, job: Job) -> tuple[Int64s, Float32s, Bools]:
+        n, head = int(job.card[card.N_LEVELS]), job.messages[0]
+        values = (head[k : k + 1].copy() for k in (card.EVENT_NS, card.RECV_NS, card.UPDATE_ID, card.PREV_ID))
+        ts_ns, recv_ns, update_id, prev_id = values
+        kind = np.full(n, head[card.KIND], np.int8)
+        rows = (job.sides[:n], job.prices[:n], job.sizes[:n])
+        return self.push_events(Events(ts_ns, recv_ns, update_id, prev_id, kind, *rows))
+
+    def _write_card(self) -> None:
+        """Write down where the arrays lie; what the card speaks of is kept alive beside it."""
+        book, grid = self.book.book, self.book.grid
+        outputs: list[npt.NDArray[Any]] = [self._tape, self._out, self._valid]
+        arrays: list[npt.NDArray[Any]] = [*book, *grid, self._rows, self._ids, *self.features, *self.waiting, *outputs]
+        self._card = write_card(self.recorded, len(self._out), arrays)
+        self._card_at = address(self._card)
+        self._carded = (book, self.features, self.waiting, self._out)
 
     def _features_of(self, rows: Int64s) -> tuple[Int64s, Float32s, Bools]:
         n = len(rows)

@@ -16,14 +16,19 @@ from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import LobError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import ROW
+from lob_pipeline.features.batch import Bools, Float32s
 from lob_pipeline.features.profile import Profile
+from lob_pipeline.features.registry import N_BUILT
 from lob_pipeline.features.state import Int64s, new_state
 from lob_pipeline.features.tape_rows import new_tape
 from lob_pipeline.lake.home import Home
 from lob_pipeline.live.engine import LiveEngine
 from lob_pipeline.live.opened import OpenBundle
 from lob_pipeline.live.publish import Published, publish_all, publish_day
+from lob_pipeline.live.push_kernel import compile_push
 from lob_pipeline.live.spool import Spool, records_of
+from lob_pipeline.venues import job as card
+from lob_pipeline.venues.job import Job
 
 _TS = ROW["ts_ns"]
 LATENCIES = 1 << 14
@@ -77,6 +82,8 @@ class LiveSession:
         self.counts = Counts()
         self.received_ns = time.perf_counter_ns()
         publish_all(home, opened.identity)
+        compile_push()  # before the first message, which would wait for it
+        opened.forecaster().run(np.zeros(1, np.int64), np.zeros((1, N_BUILT), np.float32), np.ones(1, np.bool_))
 
     @property
     def book(self) -> BookState:
@@ -125,16 +132,26 @@ class LiveSession:
 
     def message(self, events: Events) -> None:
         """Take one book message; forecast and spool the rows that it closes."""
-        rows, features, valid = self._open().push_events(events)
+        closed = self._open().push_events(events)
+        self._note(closed, int(events.ts_event_ns[0]), int(events.ts_recv_ns[0]))
+
+    def decoded(self, job: Job) -> None:
+        """Take the one book message that a decoder left in ``job``: the quick way of ``message``."""
+        closed = self._open().push_job(job)
+        head = job.messages[0]
+        self._note(closed, int(head[card.EVENT_NS]), int(head[card.RECV_NS]))
+
+    def _note(self, closed: tuple[Int64s, Float32s, Bools], ts_event_ns: int, ts_recv_ns: int) -> None:
+        rows, features, valid = closed
         self.counts.messages += 1
-        self.counts.last_event_ns = int(events.ts_event_ns[0])
+        self.counts.last_event_ns = ts_event_ns
         if len(rows) == 0:
             return
         forecasts = self._forecaster.run(rows[:, _TS], features, valid)
         latency_us = (time.perf_counter_ns() - self.received_ns) / 1e3
         if self._spool is None:
             self._spool = Spool(self._home, self._opened.identity, self._date)
-        self._spool.append(records_of(forecasts, int(events.ts_recv_ns[0]), latency_us))
+        self._spool.append(records_of(forecasts, ts_recv_ns, latency_us))
         ready = int(np.count_nonzero(forecasts.valid))
         self.counts.rows += len(rows)
         self.counts.valid += ready

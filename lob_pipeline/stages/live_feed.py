@@ -17,7 +17,7 @@ from lob_pipeline.book.state import BookState
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, KIND_DELTA
 from lob_pipeline.core.units import BID, NS_PER_DAY, day_of_ns, day_start_ns
-from lob_pipeline.features.tape_rows import market_trades
+from lob_pipeline.live.engine import trades_of
 from lob_pipeline.stages.ingest_blocks import Int64s
 from lob_pipeline.stages.ingest_bridge import UNBRIDGED, WHOLE, Batch
 from lob_pipeline.stages.ingest_carry import Closing, Crossing, opening_chain
@@ -38,6 +38,9 @@ class Sink(Protocol):
 
     def message(self, events: Events) -> None:
         """Take one book message."""
+
+    def decoded(self, job: Job) -> None:
+        """Take the one book message that a decoder left in ``job``, as it is."""
 
     def trades(self, trades: Int64s) -> None:
         """Take trades, int64 (n, 3) as of ``tape_rows.market_trades``."""
@@ -82,7 +85,7 @@ class LiveFeed:
             self._take_book(job)
         elif counters[card.N_TRADES]:
             self._place += 1
-            self._take_trades(job.trades[: counters[card.N_TRADES]])
+            self._take_trades(trades_of(job))
 
     @property
     def broken(self) -> bool:
@@ -111,17 +114,7 @@ class LiveFeed:
         self._day, self._latest_ns, self._arrived_id = -1, 0, None
         self._held_trades = []
 
-    def _take_trades(self, rows: Int64s) -> None:
-        trades, _ = market_trades(
-            {
-                "order": rows[:, card.EVENT_NS],
-                "ts_event_ns": rows[:, card.EVENT_NS],
-                "side": rows[:, card.SIDE],
-                "price_ticks": rows[:, card.PRICE],
-                "size_lots": rows[:, card.SIZE],
-                "flags": rows[:, card.FLAGS],
-            }
-        )
+    def _take_trades(self, trades: Int64s) -> None:
         if not len(trades):
             return
         if self._sequencer is None or self._sequencer.holds or self._crossing is not None or self._timeless:
@@ -138,9 +131,8 @@ class LiveFeed:
                 prev_id = self._sequencer.settles(head[card.KIND], head[card.UPDATE_ID], head[card.PREV_ID], ts_ns)
                 if prev_id is not None:
                     self._note_arrival(head[card.KIND], head[card.UPDATE_ID], ts_ns)
-                    values = (ts_ns, head[card.RECV_NS], head[card.UPDATE_ID], prev_id)
-                    rows = (job.sides[:levels], job.prices[:levels], job.sizes[:levels])
-                    self._sink.message(self._events(values, head[card.KIND], *rows))
+                    job.messages[0, card.PREV_ID] = prev_id
+                    self._sink.decoded(job)
                     return
         book = one_message(head, job, levels)
         if ts_ns == 0:

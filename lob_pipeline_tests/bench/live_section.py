@@ -9,10 +9,8 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from lob_pipeline.book.advance import Events
 from lob_pipeline.features.registry import N_BUILT
 from lob_pipeline.live.engine import LiveEngine
-from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decode import LiveDecoder
 from lob_pipeline_tests.bench.environment import Peers
 from lob_pipeline_tests.bench.kernel_sections import CLOCK
@@ -20,23 +18,6 @@ from lob_pipeline_tests.bench.timing import Figure
 from lob_pipeline_tests.bench.workload import Workload
 
 _WARM, _MEASURED = 3_000, 12_000
-
-
-def _events(decoder: LiveDecoder, message: bytes) -> Events:
-    job = decoder.decode(message)
-    n = int(job.card[card.N_LEVELS])
-    head = job.messages[0]
-    ones = np.ones(n, np.int64)
-    return Events(
-        ones * head[card.EVENT_NS],
-        ones * head[card.RECV_NS],
-        ones * head[card.UPDATE_ID],
-        ones * head[card.PREV_ID],
-        np.full(n, head[card.KIND], np.int8),
-        job.sides[:n],
-        job.prices[:n],
-        job.sizes[:n],
-    )
 
 
 def live(load: Workload, peers: Peers) -> Iterator[Figure]:
@@ -51,7 +32,7 @@ def live(load: Workload, peers: Peers) -> Iterator[Figure]:
     gc.disable()
     for i, message in enumerate(messages):
         started = time.perf_counter_ns()
-        rows, _, _ = engine.push_events(_events(decoder, message))
+        rows, _, _ = engine.push_bytes(decoder, message)
         middle = time.perf_counter_ns()
         plain.decode(message)
         ended = time.perf_counter_ns()
