@@ -1,6 +1,7 @@
 """The resident loader: features and targets stay in memory once, a batch of windows is one gather.
 
-No worker, no per-window object: a window is a number (its first row), and overlapping windows share their bytes.
+No worker, no per-window object: a window is a number (its first row), and overlapping windows share their bytes. Where
+windows are unbroken runs of rows, as all but the padded ones are, a batch copies one block of memory a window.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lob_pipeline.datasets.windows import Positions, positions, windows
-from lob_pipeline.models.losses import Truth, take_rows
+from lob_pipeline.models.losses import Truth, pack, unpack
 
 Batch = tuple[Tensor, Truth, Tensor]  # x (batch, length, F), targets, counted bool (batch, length)
 
@@ -27,8 +28,8 @@ class Windows:
     every epoch draws others, so that the cap costs time and not variety.
     """
 
-    features: Tensor  # float32 (n, F)
-    truth: Truth
+    features: Tensor  # float32 (n, F), C order
+    packed: Tensor  # float32 (n, 18), C order: see losses.pack
     row: Tensor  # int64 (k, length)
     counted: Tensor  # bool (k, length)
     batch_windows: int
@@ -36,6 +37,11 @@ class Windows:
     seed: int
     drawn: int
     epoch: int = 0
+
+    def __post_init__(self) -> None:
+        """Find the windows that are one block of memory."""
+        self.first = self.row[:, 0].contiguous()
+        self.unbroken = (self.row == self.row[:, :1] + torch.arange(self.row.shape[1])).all(dim=1)
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
@@ -49,17 +55,25 @@ class Windows:
             order = order[: self.drawn]
         for at in range(0, order.numel(), self.batch_windows):
             picked = order[at : at + self.batch_windows]
-            row = self.row[picked]
-            yield self.gather(row), take_rows(self.truth, row), self.counted[picked]
-
-    def gather(self, row: Tensor) -> Tensor:
-        """Return the features (batch, length, F) of rows (batch, length)."""
-        return self.features.index_select(0, row.flatten()).view(*row.shape, -1)
+            if bool(self.unbroken[picked].all()):
+                first, length = self.first[picked], self.row.shape[1]
+                x, packed = (blocks(data, first, length) for data in (self.features, self.packed))
+            else:
+                row = self.row[picked]
+                x, packed = (data[row] for data in (self.features, self.packed))
+            yield x, unpack(packed), self.counted[picked]
 
     @property
     def rows(self) -> int:
         """Return how many rows count in an epoch, on average where windows are drawn."""
         return int(self.counted.sum()) * self.drawn // self.row.shape[0]
+
+
+def blocks(data: Tensor, first: Tensor, length: int) -> Tensor:
+    """Return (batch, length, F): the ``length`` rows of ``data`` (n, F; C order) from each of ``first`` (batch,) on."""
+    n, width = data.shape
+    every = data.as_strided((n - length + 1, length * width), (width, 1))
+    return every.index_select(0, first).view(-1, length, width)
 
 
 def real_rows(found: Positions, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -95,4 +109,4 @@ def make_windows(
             keep = np.sort(np.random.default_rng(seed).permutation(len(starts))[:drawn])
             row, counted = row[keep], counted[keep]
     rows, counts = torch.from_numpy(np.ascontiguousarray(row)), torch.from_numpy(np.ascontiguousarray(counted))
-    return Windows(features, truth, rows, counts, batch_windows, shuffle, seed, drawn)
+    return Windows(features, pack(truth), rows, counts, batch_windows, shuffle, seed, drawn)

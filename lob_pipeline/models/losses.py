@@ -195,6 +195,19 @@ def take_rows(truth: Truth, rows: Tensor) -> Truth:
     return Truth(truth.values[rows], truth.direction[rows], truth.weight[rows], truth.signed[rows])
 
 
+def pack(truth: Truth) -> Tensor:
+    """Return the targets as one float32 tensor (n, 18), so that a batch of them is one gather; see ``unpack``."""
+    packed = torch.cat([truth.values, truth.weight, truth.signed[:, None]], dim=1)
+    packed[:, HEADS["direction"][0]] = truth.direction.float()
+    return packed
+
+
+def unpack(packed: Tensor) -> Truth:
+    """Return the targets of ``pack``, float32 (…, 18); direction's columns of ``values`` stay unused."""
+    direction = packed[..., HEADS["direction"][0]].long()
+    return Truth(packed[..., :15], direction, packed[..., 15:17], packed[..., 17])
+
+
 def check_fold(fold: Fold, n: int) -> None:
     """Raise ``ValueError`` where a fold's rows do not belong to n rows of data."""
     for name in ("train", "held"):

@@ -24,6 +24,9 @@ SECTIONS = {
     "labels": "kernel_sections",
     "storage": "lake_sections",
     "live": "live_section",
+    "prediction": "model_section",
+    "loader": "model_section",
+    "training": "model_section",
     "day": "lake_sections",
 }
 
@@ -42,7 +45,7 @@ def _section(name: str) -> Callable[..., Iterator[Figure]]:
 
 
 def _machine() -> dict[str, Any]:
-    packages = ("numba", "numpy", "pyarrow", "duckdb", "msgspec", "isal")
+    packages = ("numba", "numpy", "pyarrow", "duckdb", "msgspec", "isal", "torch")
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

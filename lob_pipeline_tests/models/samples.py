@@ -67,7 +67,8 @@ def identity(width: int) -> Normaliser:
 
 
 def tiny(head: str = "moe", **changes: object) -> tuple[ModelConfig, TrainConfig]:
-    model = ModelConfig(FEATURES, d_model=16, layers=2, heads=2, d_ff=32, window=8, experts=4, d_expert=16, dropout=0.0, head=head)
+    sizes = {"d_model": 16, "layers": 2, "heads": 2, "d_ff": 32, "window": 8, "experts": 4, "d_expert": 16}
+    model = ModelConfig(FEATURES, **sizes, dropout=0.0, head=head)
     train = TrainConfig(epochs=4, patience=4, learning_rate=5e-3, warmup_steps=5, batch_windows=8, length=32)
     return model, replace(train, **changes)
 
@@ -79,7 +80,8 @@ def untrained(config: ModelConfig, seed: int = 0) -> Fitted:
     rng = np.random.default_rng(seed)
     state = build(config, seed).state_dict()
     weights = {k: v.numpy() + rng.normal(0, 0.05, v.shape).astype(np.float32) for k, v in state.items()}
-    scaling = Scaling((-4.0, -5.0, 2.0, 2.5, -3.0, -3.5), (3.0, 3.5, 2.0, 2.0, 2.5, 2.5), (0.7, 0.6), (0.1, 0.2), -2.0, 1.5)
+    centre, scale = (-4.0, -5.0, 2.0, 2.5, -3.0, -3.5), (3.0, 3.5, 2.0, 2.0, 2.5, 2.5)
+    scaling = Scaling(centre, scale, (0.7, 0.6), (0.1, 0.2), -2.0, 1.5)
     temperatures = dict(zip(TEMPERATURE_HEADS, (1.3, 0.8, 1.1, 0.9), strict=True))
     train = TrainConfig()
     return Fitted(config, train, weights, scaling, temperatures, (), [], sum(w.size for w in weights.values()), 0, 0.0)

@@ -26,8 +26,9 @@ def naive_attention(module: BandedAttention, x: torch.Tensor) -> torch.Tensor:
             part = slice(h * width, (h + 1) * width)
             for i in range(length):
                 ages = range(min(i + 1, module.window))
-                scores = torch.stack([q[b, i, part] @ k[b, i - a, part] / math.sqrt(width) + module.age_bias[h, a] for a in ages])
-                out[b, i, part] = sum(w * v[b, i - a, part] for w, a in zip(scores.softmax(0), ages, strict=True))
+                dots = [q[b, i, part] @ k[b, i - a, part] / math.sqrt(width) + module.age_bias[h, a] for a in ages]
+                shares = torch.stack(dots).softmax(0)
+                out[b, i, part] = sum(w * v[b, i - a, part] for w, a in zip(shares, ages, strict=True))
     return module.out(out)
 
 

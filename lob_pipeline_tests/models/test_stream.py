@@ -32,7 +32,9 @@ def rows_with_gaps(n: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.nd
     return features, valid, np.where(valid, starts, -1).astype(np.int32)
 
 
-@pytest.mark.parametrize(("name", "head"), [("full", "moe"), ("demo", "moe"), ("demo", "dense"), ("demo", "signed_edge")])
+@pytest.mark.parametrize(
+    ("name", "head"), [("full", "moe"), ("demo", "moe"), ("demo", "dense"), ("demo", "signed_edge")]
+)
 def test_stream_equals_batch_over_ten_thousand_steps(name: str, head: str) -> None:
     config, _ = preset(name, 89, head=head)
     fitted = untrained(config)
@@ -48,8 +50,7 @@ def test_stream_equals_batch_over_ten_thousand_steps(name: str, head: str) -> No
     kinds[5:11] = False
     assert np.nanmax(np.abs(streamed - batch)[answered][:, kinds]) < 1e-4  # probabilities
     assert np.nanmax(np.abs(streamed - batch)[answered][:, COLUMN["edge_buy"] : COLUMN["edge_sell"] + 1]) < 1e-3  # bps
-    spread = np.nanstd(batch[answered], axis=0)
-    assert spread[COLUMN["edge_buy"]] > 0.01  # the rows do differ
+    assert np.std(batch[answered][:, COLUMN["edge_buy"]]) > 0.01  # the rows do differ
     assert ready.any()
     assert not ready[~valid].any()
 
@@ -138,8 +139,8 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         StreamModel.from_arrays(fitted.config, {**fitted.weights, "spare": np.zeros(1, np.float32)}, *parts)
     with pytest.raises(BadInputError, match="normaliser has 9"):
         StreamModel.from_arrays(fitted.config, fitted.weights, identity(9), *parts[1:])
+    model = small()
     with pytest.raises(BadInputError, match=r"expected \(n, 10\)"):
-        model = small()
         model.run(model.new_state(), np.zeros((2, 11), np.float32), np.ones(2, np.bool_))
 
 
