@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lob_pipeline.core.jit import njit
 from lob_pipeline.models.config import ModelConfig
 from lob_pipeline.models.fitted import Scaling
-from lob_pipeline.models.outputs import N_OUTPUTS, TEMPERATURE_HEADS, masked_columns
+from lob_pipeline.models.outputs import CUT, N_OUTPUTS, TEMPERATURE_HEADS, masked_columns
 
 
 class AnswerRule(NamedTuple):
@@ -47,6 +47,11 @@ def _sigmoid(x: np.float32) -> np.float32:
 
 
 @njit(cache=True)
+def _cut(x: np.float32) -> np.float32:
+    return min(max(x, np.float32(-CUT)), np.float32(CUT))
+
+
+@njit(cache=True)
 def answer_row(raw: npt.NDArray[np.float32], rule: AnswerRule, out: npt.NDArray[np.float32]) -> None:
     """Write the forecast (15,) of one row's raw numbers: (15,), or (1,) of the unified signed-edge head.
 
@@ -58,7 +63,7 @@ def answer_row(raw: npt.NDArray[np.float32], rule: AnswerRule, out: npt.NDArray[
         c = rule.constants
         out[:] = np.nan
         out[0], out[1], out[13], out[14] = c[0], c[1], c[2], c[3]
-        signed = raw[0] * c[5]
+        signed = _cut(raw[0]) * c[5]
         out[5] = (c[4] + signed) / c[2]
         out[6] = (c[4] - signed) / c[3]
     else:
@@ -75,7 +80,7 @@ def answer_row(raw: npt.NDArray[np.float32], rule: AnswerRule, out: npt.NDArray[
         for j in range(2, 5):
             out[j] /= total
         for j in range(6):
-            out[5 + j] = raw[5 + j] * rule.scale_bps[j] + rule.centre_bps[j]
+            out[5 + j] = _cut(raw[5 + j]) * rule.scale_bps[j] + rule.centre_bps[j]
     for j in range(out.size):
         if rule.masked[j]:
             out[j] = np.nan

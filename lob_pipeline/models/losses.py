@@ -19,9 +19,8 @@ from lob_pipeline.datasets.folds import Fold
 from lob_pipeline.datasets.targets import Targets
 from lob_pipeline.models.config import ModelConfig
 from lob_pipeline.models.fitted import Scaling
-from lob_pipeline.models.outputs import BPS_HEADS, HEADS, SIGMOID_HEADS
+from lob_pipeline.models.outputs import BPS_HEADS, CUT, HEADS, SIGMOID_HEADS
 
-CUT = 10.0  # scales
 # the value of a side is p_fill · edge, so these two count most; MFE and MAE follow the same path as edge
 HEAD_WEIGHT = {
     "entry": 1.0,
@@ -162,17 +161,17 @@ def bps_slopes(raw: Tensor, truth: Truth) -> dict[str, float]:
 
 def _slope(answer: Tensor, target: Tensor, weight: Tensor) -> float:
     asked = ~torch.isnan(target) & torch.isfinite(answer) & (weight > 0)
-    p, y, w = answer[asked].double(), target[asked].double(), weight[asked].double()
+    p, y, w = answer[asked].clamp(-CUT, CUT).double(), target[asked].double(), weight[asked].double()
     power = float((w * p * p).sum())
     return min(MAX_SLOPE, max(0.0, float((w * p * y).sum()) / power)) if power > 0.0 else 1.0
 
 
 def scale_bps(raw: Tensor, slopes: dict[str, float]) -> Tensor:
-    """Return raw numbers (k, outputs) with edge, MFE and MAE (or the signed edge) times their slopes."""
+    """Return raw numbers (k, outputs) with edge, MFE and MAE (or the signed edge) cut at ±10 and times their slopes."""
     out = raw.clone()
     for head, slope in slopes.items():
         columns = slice(0, 1) if head == "signed_edge" else slice(HEADS[head][0], HEADS[head][-1] + 1)
-        out[:, columns] *= slope
+        out[:, columns] = out[:, columns].clamp(-CUT, CUT) * slope
     return out
 
 

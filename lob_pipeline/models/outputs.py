@@ -43,6 +43,7 @@ HEADS: dict[str, tuple[int, ...]] = {
 }
 SIGMOID_HEADS = ("entry", "adverse", "fill")
 BPS_HEADS = ("edge", "mfe", "mae")
+CUT = 10.0  # standardised bps targets lie within ±CUT in training, so no answer may lie beyond
 TEMPERATURE_HEADS = ("entry", "direction", "adverse", "fill")
 
 

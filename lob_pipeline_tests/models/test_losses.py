@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from lob_pipeline.models.answers import answer, answer_rule
+from lob_pipeline.models.fitted import Scaling
 from lob_pipeline.models.losses import (
     Truth,
     bps_slopes,
@@ -19,7 +21,7 @@ from lob_pipeline.models.losses import (
     scale_bps,
     take_rows,
 )
-from lob_pipeline.models.outputs import HEADS
+from lob_pipeline.models.outputs import HEADS, TEMPERATURE_HEADS
 from lob_pipeline_tests.models.samples import tiny, world
 
 torch.set_num_threads(1)
@@ -133,6 +135,17 @@ def test_slopes_take_boldness_away_and_keep_what_is_known() -> None:
     torch.testing.assert_close(scaled[:, 5:7], known[:, 5:7])
     torch.testing.assert_close(scaled[:, 9:11], bold[:, 9:11] / 2)
     assert torch.equal(scaled[:, :5], bold[:, :5])
+
+
+def test_an_answer_beyond_what_training_can_have_shown_is_cut() -> None:
+    truth = small_truth()
+    wild = torch.nan_to_num(truth.values)
+    wild[0, 5:11] = 1e6
+    scaled = scale_bps(wild, bps_slopes(wild, truth))
+    assert float(scaled.abs()[:, 5:11].max()) <= 15.0
+    rule = answer_rule(tiny()[0], Scaling((1.0,) * 6, (2.0,) * 6), dict.fromkeys(TEMPERATURE_HEADS, 1.0), ())
+    out = answer(np.full((1, 15), 1e6, np.float32), rule)
+    assert (out[0, 5:11] == 21.0).all()
 
 
 def test_router_losses_of_an_even_and_of_a_collapsed_router() -> None:
