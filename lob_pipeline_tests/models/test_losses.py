@@ -126,14 +126,14 @@ def test_an_order_sent_earns_its_edge_or_nothing() -> None:
 def test_slopes_take_boldness_away_and_keep_what_is_known() -> None:
     truth = small_truth()
     known = torch.nan_to_num(truth.values)
-    bold = known * 4.0
-    assert bps_slopes(bold, truth)["edge"] == pytest.approx(0.25, rel=1e-4)
+    bold = known * 2.0
+    assert bps_slopes(bold, truth)["edge"] == pytest.approx(0.5, rel=1e-4)
     assert bps_slopes(-known, truth)["edge"] == 0.0
     noise = torch.randn(400, 15, generator=torch.Generator().manual_seed(0))
     assert bps_slopes(noise, truth)["edge"] < 0.15
-    scaled = scale_bps(bold, {"edge": 0.25, "mfe": 1.0, "mae": 0.5})
+    scaled = scale_bps(bold, {"edge": 0.5, "mfe": 1.0, "mae": 0.25})
     torch.testing.assert_close(scaled[:, 5:7], known[:, 5:7])
-    torch.testing.assert_close(scaled[:, 9:11], bold[:, 9:11] / 2)
+    torch.testing.assert_close(scaled[:, 9:11], bold[:, 9:11] / 4)
     assert torch.equal(scaled[:, :5], bold[:, :5])
 
 
