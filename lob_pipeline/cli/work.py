@@ -104,7 +104,7 @@ def simulate(
     edge_bps: Annotated[
         float, typer.Option("--edge-bps", help="planted edge: what an oracle earns a trade before fees; 0 plants none")
     ] = 0.0,
-    horizon_s: Annotated[float, typer.Option("--horizon-s", help="seconds over which a signal's drift unfolds")] = 30.0,
+    horizon_s: Annotated[float, typer.Option("--horizon-s", help="seconds over which a signal's drift unfolds")] = 20.0,
     as_json: JsonOption = False,
 ) -> int:
     """A market with known truth, written in the exchange's archive format.

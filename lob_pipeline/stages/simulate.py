@@ -18,7 +18,7 @@ from lob_pipeline.sim.archive import GzipFile, ZipMember, write_whole
 from lob_pipeline.sim.config import SimConfig, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.oracle import OracleTape, Orders, together, told
-from lob_pipeline.sim.planted import day_signals, signals_to_json
+from lob_pipeline.sim.planted import day_signals, drift_bps, signals_to_json
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.stats import MarketSeries, describe
 from lob_pipeline.sim.wire import TRADES_HEADER, Wire, new_trade_state
@@ -122,9 +122,11 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
     ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics, and with an edge every signal and what
     the oracle earned). The same config gives the same bytes under one version of numba and numpy.
     ``progress(fraction, text)`` is called every ten simulated minutes.
-    Raises ``BadInputError`` when the folder cannot be made, ``LobError`` when it cannot be written to the end.
+    Raises ``BadInputError`` when the folder cannot be made or the edge not planted, ``LobError`` when the folder cannot
+    be written to the end.
     """
     out = Path(out_dir)
+    drift_bps(config.edge_bps, config.horizon_s)  # an edge that cannot be planted is refused before anything is made
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lob_pipeline.cli.work import simulate as command
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.jit import njit
 from lob_pipeline.sim.config import DAY_US, FlowParams, SignalParams, SimConfig, day_start_us, session_start_us
@@ -169,6 +171,18 @@ def test_the_book_leans_in_the_lead_and_the_value_drifts_by_just_so_much_in_the_
     gone = (clock > at["end_ns"] + SHAPE.fade_s + 1) & (clock < at["end_ns"] + SHAPE.fade_s + 4)
     assert gone.any()
     assert not np.array(theirs)[gone].any()
+
+
+def test_an_edge_beyond_what_was_measured_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="to 12 at this horizon"):
+        simulate(tmp_path / "out", SimConfig(days=1, minutes=1, edge_bps=20.0, horizon_s=60.0))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_and_the_market_agree_on_the_defaults() -> None:
+    offered = inspect.signature(command).parameters
+    for name in ("seed", "days", "minutes", "first_day", "edge_bps", "horizon_s"):
+        assert offered[name].default == getattr(SimConfig, name), name
 
 
 @pytest.mark.parametrize("horizon_s", [10.0, 12.3, 47.7])
