@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ from lob_pipeline.features.registry import N_BUILT
 from lob_pipeline.features.state import Int64s, new_state
 from lob_pipeline.features.tape_rows import new_tape
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.locks import WriterLock
 from lob_pipeline.live.engine import LiveEngine
 from lob_pipeline.live.opened import OpenBundle
 from lob_pipeline.live.publish import Published, publish_all, publish_day
@@ -63,7 +65,8 @@ class LiveSession:
 
     A day's engine starts on the book that the day takes over and on the features of the day before, as in batch; the
     model's memory goes on over midnight. ``recorded``: whether the market's trades arrive. ``profile_of`` returns a
-    day's profile. Closed days are published beside the stream, in a thread; ``close`` waits for them.
+    day's profile. Closed days are published beside the stream, in a thread; ``close`` waits for them. One session a
+    market, clock and bundle: a second one gets ``BadInputError``, for it would publish the first one's spool away.
     """
 
     def __init__(
@@ -81,7 +84,15 @@ class LiveSession:
         self._publishing: list[Future[Published]] = []
         self.counts = Counts()
         self.received_ns = time.perf_counter_ns()
-        publish_all(home, opened.identity)
+        self._alone = ExitStack()
+        market, clock, bundle = opened.identity.market, opened.identity.clock_id, opened.identity.bundle
+        what = f"live predictions of {market} by bundle {bundle}"
+        self._alone.enter_context(WriterLock(home, f"live__{market}__{clock}__{bundle}", what))
+        try:
+            publish_all(home, opened.identity)
+        except BaseException:
+            self._alone.close()
+            raise
         compile_push()  # before the first message, which would wait for it
         opened.forecaster().run(np.zeros(1, np.int64), np.zeros((1, N_BUILT), np.float32), np.ones(1, np.bool_))
 
@@ -161,14 +172,14 @@ class LiveSession:
 
     def close(self) -> list[Published]:
         """Wait until every closed day is published. Raises ``LobError`` naming what could not be."""
-        self.close_day()
         found, failed = [], []
-        for task in self._publishing:
-            try:
-                found.append(task.result())
-            except LobError as error:
-                failed.append(str(error))
-        self._publisher.shutdown()
+        with self._alone, self._publisher:
+            self.close_day()
+            for task in self._publishing:
+                try:
+                    found.append(task.result())
+                except LobError as error:
+                    failed.append(str(error))
         if failed:
             raise LobError("; ".join(failed))
         return found

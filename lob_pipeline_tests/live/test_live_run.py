@@ -16,9 +16,11 @@ import pytest
 
 from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
 from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.features.profile import neutral_profile
 from lob_pipeline.lake.home import Home
 from lob_pipeline.live.opened import open_bundle, open_released
 from lob_pipeline.live.run import LiveOptions, run_live
+from lob_pipeline.live.session import LiveSession
 from lob_pipeline.live.spool import spooled_dates
 from lob_pipeline.registry.bundle import Bundle
 from lob_pipeline.sim.exchange import Exchange, serving
@@ -241,6 +243,17 @@ def test_the_process_imports_nothing_of_training_or_orchestration(sim_day: SimDa
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert "heavy []" in done.stderr
     assert "published" in done.stdout
+
+
+def test_two_sessions_of_one_bundle_do_not_run_at_once(sim_day: SimDay, tmp_path: Path) -> None:
+    opened = open_bundle(sim_day.bundle.path)
+    first = LiveSession(
+        Home(tmp_path), opened, opened.instrument, recorded=False, profile_of=lambda _date: neutral_profile()
+    )
+    with pytest.raises(BadInputError, match="another process writes live predictions"):
+        run(Home(tmp_path), sim_day.case, sim_day.bundle, paths=sim_day.case.paths)
+    first.close()
+    assert run(Home(tmp_path), sim_day.case, sim_day.bundle, paths=sim_day.case.paths)["rows"] > 0
 
 
 def test_a_run_in_a_thread_leaves_signals_alone(sim_day: SimDay, tmp_path: Path) -> None:
