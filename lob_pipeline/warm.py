@@ -52,7 +52,7 @@ def _through(home: Home, market: Market, paths: list[Path]) -> None:
 
 
 def main() -> None:
-    """Take both markets through ingest, books, features and labels in a temporary home."""
+    """Take both markets through ingest, books, features and labels in a temporary home, random rows through a fold."""
     from lob_pipeline.sim.config import SimConfig
     from lob_pipeline.stages.simulate import simulate
 
@@ -65,6 +65,9 @@ def main() -> None:
         recording = Path(scratch) / "recording.txt"
         recording.write_text("".join(_binance_lines()), "utf-8")
         _through(home, parse_market("binance-spot.NEXOUSDT"), [recording])
+    from lob_pipeline.warm_learning import warm_learning
+
+    warm_learning()
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
