@@ -42,6 +42,7 @@ class Windows:
         """Find the windows that are one block of memory."""
         self.first = self.row[:, 0].contiguous()
         self.unbroken = (self.row == self.row[:, :1] + torch.arange(self.row.shape[1])).all(dim=1)
+        self.all_unbroken = bool(self.unbroken.all())
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
@@ -55,7 +56,7 @@ class Windows:
             order = order[: self.drawn]
         for at in range(0, order.numel(), self.batch_windows):
             picked = order[at : at + self.batch_windows]
-            if bool(self.unbroken[picked].all()):
+            if self.all_unbroken or bool(self.unbroken[picked].all()):
                 first, length = self.first[picked], self.row.shape[1]
                 x, packed = (blocks(data, first, length) for data in (self.features, self.packed))
             else:
