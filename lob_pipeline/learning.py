@@ -89,7 +89,14 @@ def _execute(home: Home, market: Market, as_of: str, job: str, say: Say, overrid
     ]
     if failed:
         step, told, error = failed[0]
-        raise LobError(f"{step}: {told.description if told else error.message if error else 'failed'}")
+        raise LobError(f"{step}: {told.description if told else _cause(error)}")
+
+
+def _cause(error: Any) -> str:
+    """Return what went wrong at the bottom of a step's error: what Dagster wraps it in says only which step it was."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed"
 
 
 def _spoken(stages: Stages, say: Say) -> Stages:
