@@ -19,7 +19,7 @@ NOT_EVALUATED = "NOT_EVALUATED"
 _TRAINED = ("market", "clock", "features", "instrument", "label", "profile", "preset", "data", "folds", "calibration")
 _VERDICT = ("verdict", "reasons", "gates", "break_even_maker_fee_bps", "days_needed", "intervals", "folds", "trials")
 _IDENTITY = ("data_sha256", "run_sha256", "gates_sha256")
-_RECIPE = ("preset", "feature_set", "seed", "model", "training")
+_RECIPE = ("preset", "feature_set", "seed", "rolling_blocks", "model", "training")
 
 
 def bundle_info(home: Home, trained: TrainedModel) -> dict[str, Any]:

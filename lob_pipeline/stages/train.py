@@ -33,11 +33,12 @@ from lob_pipeline.registry.origin import dependency_versions, git_sha, instrumen
 from lob_pipeline.stages.recipe import CHAMPION_KIND, Recipe, default_recipe, digest
 from lob_pipeline.stages.trained_model import check_rows, model_folder, read_trained, write_trained
 from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, load_instants, training_set
-from lob_pipeline.stages.walk_forward import code_sha256
+from lob_pipeline.stages.walk_forward import code_sha256, source_sha256
 
 Say = Callable[[str], None]
 Float32s = npt.NDArray[np.float32]
 CHECKPOINT = "checkpoint"
+_CODE = ("stages/train.py", "stages/trained_model.py")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,10 @@ def standing_model(home: Home, chosen: TrainingSet, recipe: Recipe | None = None
 
 
 def _run_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
-    return digest([recipe.to_json(), chosen.data_sha256, code_sha256()])
+    names, _ = model_inputs(recipe.feature_set, parse_clock(chosen.clock))
+    # the live engine computes its features anew: a model of another fingerprint could be registered by nobody
+    computed = features_fingerprint(names, chosen.clock)
+    return digest([recipe.to_json(), chosen.data_sha256, code_sha256(), source_sha256(_CODE), computed])
 
 
 def _fit(

@@ -27,6 +27,7 @@ from lob_pipeline.evaluation.gates import load_gates
 from lob_pipeline.evaluation.legs import oracle_direction
 from lob_pipeline.evaluation.series import PnlSeries, write_series
 from lob_pipeline.evaluation.walk import score_fold
+from lob_pipeline.features.spec import FULL89, TAPE
 from lob_pipeline.lake.home import Home
 from lob_pipeline.stages.documents import read_json, write_json
 from lob_pipeline.stages.recipe import CHAMPION_KIND, CONTENDERS, Contender, Recipe
@@ -79,7 +80,7 @@ def run_fold(job: FoldJob) -> dict[str, Any]:
     if gates.sha256 != job.gates_sha256:
         raise RefusedError("gates.toml changed while the walk-forward ran: start it again, the gates come first")
     instants = instants_of(job, recipe)
-    fold = next(f for f in walk_forward(instants, rolling_blocks=recipe.rolling_blocks) if f.number == job.number)
+    fold = next(f for f in folds_of(instants, recipe) if f.number == job.number)
     wanted = targets(instants, fold)
     series: dict[tuple[str, str], PnlSeries] = {}
     models: dict[str, Any] = {}
@@ -125,9 +126,18 @@ def instants_of(job: FoldJob, recipe: Recipe) -> Instants:
     chosen = training_set(Home(Path(job.root), job.given), market, job.as_of, job.clock, window_days=job.window_days)
     if chosen.data_sha256 != job.data_sha256:
         raise RefusedError(f"the data of {market} changed while the walk-forward ran: start it again")
-    names, _ = model_inputs("full89+tape" if recipe.feature_set == "full89+tape" else "full89", parse_clock(job.clock))
-    instants = load_instants(Home(Path(job.root), job.given), chosen, names)
+    instants = load_instants(Home(Path(job.root), job.given), chosen, inputs_read(recipe, job.clock))
     return permute_blocks(instants, recipe.placebo_seed) if recipe.placebo_seed >= 0 else instants
+
+
+def inputs_read(recipe: Recipe, clock: str) -> tuple[str, ...]:
+    """Return the features that a fold of the recipe reads: those of the book, with the tape's where the recipe says."""
+    return model_inputs(TAPE if recipe.feature_set == TAPE else FULL89, parse_clock(clock))[0]
+
+
+def folds_of(instants: Instants, recipe: Recipe) -> tuple[Fold, ...]:
+    """Return the folds that the recipe cuts."""
+    return walk_forward(instants, rolling_blocks=recipe.rolling_blocks)
 
 
 def _contend(

@@ -21,17 +21,27 @@ from lob_pipeline.core.errors import LobError, RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.evaluation.gates import Gates, load_gates
 from lob_pipeline.evaluation.trials import scoring_sha256
+from lob_pipeline.features.spec import TAPE
 from lob_pipeline.lake import chain
 from lob_pipeline.lake.fingerprint import PACKAGE, normalised
 from lob_pipeline.lake.home import Home
+from lob_pipeline.registry.origin import dependency_versions
 from lob_pipeline.stages.documents import evaluation_folder, read_json, write_bytes, write_json
 from lob_pipeline.stages.recipe import Recipe, default_recipe, digest
-from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, training_set
-from lob_pipeline.stages.walk_fold import FoldJob, run_fold
+from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, load_instants, training_set
+from lob_pipeline.stages.walk_fold import FoldJob, folds_of, inputs_read, run_fold
 from lob_pipeline.stages.walk_summary import summarise
 
 Say = Callable[[str], None]
-_CODE = ("datasets/*.py", "models/*.py", "stages/walk_f*.py", "stages/recipe.py", "stages/training_set*.py")
+_CODE = (
+    *("datasets/*.py", "models/*.py", "evaluation/legs.py", "evaluation/ic.py"),
+    *("labels/overlap.py", "labels/spec.py", "features/registry.py", "features/spec.py", "core/clock.py"),
+    *("stages/walk_fold.py", "stages/walk_forward.py", "stages/recipe.py", "stages/training_set*.py"),
+)
+"""What decides a fold's numbers, beside the scoring modules of ``evaluation.trials``."""
+_SUMMARY_CODE = ("evaluation/*.py", "stages/walk_summary.py")
+"""What decides the document and its report once all folds are known."""
+_PACKAGES = ("numpy", "numba", "torch", "pytorch-lightning", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,12 @@ def walk_forward(
     if not chosen.folds:
         raise RefusedError(_no_fold(chosen))
     started = time.monotonic()
+    numbers = _fold_numbers(home, chosen, recipe)
+    if not numbers:
+        raise RefusedError(_no_fold(chosen))
     _announce(home, market, chosen, recipe, gates, run_sha)
-    jobs = _jobs(home, chosen, recipe, gates, folder / "folds" / run_sha[:12], window_days)
+    kept = folder / "folds" / _folds_sha256(chosen, recipe)[:12]
+    jobs = _jobs(home, chosen, recipe, gates, numbers, kept, window_days)
     documents = _run(jobs, workers, say)
     document = summarise(home, chosen, recipe, gates, documents, jobs)
     document.update(run_sha256=run_sha, seconds=round(time.monotonic() - started, 1))
@@ -106,16 +120,27 @@ def _folder(home: Home, chosen: TrainingSet, recipe: Recipe) -> Path:
     return folder / f"placebo-{recipe.placebo_seed}" if recipe.placebo_seed >= 0 else folder
 
 
+def _folds_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
+    """Return the hash of all that a fold's numbers depend on: folds are kept and found again under it."""
+    return digest([recipe.sha256(), chosen.data_sha256, chosen.block_ns, code_sha256(), load_gates().sha256])
+
+
 def _run_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
-    return digest([recipe.sha256(), chosen.data_sha256, code_sha256(), load_gates().sha256])
+    return digest([_folds_sha256(chosen, recipe), source_sha256(_SUMMARY_CODE)])
+
+
+def code_sha256() -> str:
+    """Return the SHA-256 of what fits and scores: the code, comments aside, and the packages that compute."""
+    versions = dependency_versions()
+    return digest([scoring_sha256(), source_sha256(_CODE), {name: versions[name] for name in _PACKAGES}])
 
 
 @cache
-def code_sha256() -> str:
-    """Return the SHA-256 of the code that fits and scores, comments aside."""
-    total = hashlib.sha256(scoring_sha256().encode())
-    for source in sorted({p for glob in _CODE for p in PACKAGE.glob(glob)}):
-        total.update(normalised(source.read_text("utf-8")).encode())
+def source_sha256(globs: tuple[str, ...]) -> str:
+    """Return the SHA-256 of the package's files that ``globs`` name, comments aside."""
+    total = hashlib.sha256()
+    for source in sorted({p for glob in globs for p in PACKAGE.glob(glob)}):
+        total.update(f"{source.relative_to(PACKAGE).as_posix()}\n{normalised(source.read_text('utf-8'))}\n".encode())
     return total.hexdigest()
 
 
@@ -141,8 +166,21 @@ def _announce(home: Home, market: Market, chosen: TrainingSet, recipe: Recipe, g
     )
 
 
+def _fold_numbers(home: Home, chosen: TrainingSet, recipe: Recipe) -> list[int]:
+    """Return the folds' numbers; those of the training set but where the recipe cuts or reads other rows."""
+    if not recipe.rolling_blocks and recipe.feature_set != TAPE:
+        return [int(fold["number"]) for fold in chosen.folds]
+    return [fold.number for fold in folds_of(load_instants(home, chosen, inputs_read(recipe, chosen.clock)), recipe)]
+
+
 def _jobs(
-    home: Home, chosen: TrainingSet, recipe: Recipe, gates: Gates, folder: Path, window_days: int
+    home: Home,
+    chosen: TrainingSet,
+    recipe: Recipe,
+    gates: Gates,
+    numbers: list[int],
+    folder: Path,
+    window_days: int,
 ) -> list[FoldJob]:
     return [
         FoldJob(
@@ -153,12 +191,12 @@ def _jobs(
             as_of=chosen.as_of,
             window_days=window_days,
             data_sha256=chosen.data_sha256,
-            number=int(fold["number"]),
+            number=number,
             folder=str(folder),
             recipe=recipe.to_json(),
             gates_sha256=gates.sha256,
         )
-        for fold in chosen.folds
+        for number in numbers
     ]
 
 

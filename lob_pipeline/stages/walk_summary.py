@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from lob_pipeline.core.clock import parse_clock
-from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.datasets.inputs import model_inputs
 from lob_pipeline.evaluation.gates import Gates
 from lob_pipeline.evaluation.legs import pooled_legs
@@ -19,9 +18,10 @@ from lob_pipeline.evaluation.series import PnlSeries, read_series
 from lob_pipeline.evaluation.trials import count_trials, record_trial, scoring_sha256
 from lob_pipeline.evaluation.verdict import judge_verdict
 from lob_pipeline.evaluation.walk import FoldScore, joined_series
-from lob_pipeline.labels.spec import fees_of
+from lob_pipeline.labels.spec import LABELS_TABLE
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.instruments import partition_instrument
+from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import open_partition
 from lob_pipeline.stages.recipe import CHAMPION_KIND, Recipe
 from lob_pipeline.stages.survey import survey
 from lob_pipeline.stages.training_set import TrainingSet
@@ -41,14 +41,13 @@ def summarise(
     """Return the walk-forward document (shape: ``evaluation.walk``) and write one trial a contender into the ledger."""
     scores = _scores(documents, jobs)
     joined = {name: joined_series(of) for name, of in scores.items()}
-    last = partition_instrument(home, chosen.market, chosen.dates[-1])
-    fees = fees_of(last)
+    fees = _fees(home, chosen)
     trials = _record(home, chosen, recipe, gates, joined)
     counted = count_trials(home, str(chosen.market))
     models = {
         name: {
             "folds": [score.to_json() for score in of],
-            "verdict": judge_verdict(name, of, joined[name], gates, maker_fee_bps=fees.maker_bps, trials=counted),
+            "verdict": judge_verdict(name, of, joined[name], gates, maker_fee_bps=fees["maker"], trials=counted),
             **_facts([document["models"][name] for document in documents]),
         }
         for name, of in scores.items()
@@ -62,9 +61,9 @@ def summarise(
         "recipe": recipe.to_json(),
         "gates_sha256": gates.sha256,
         "gates": gates.to_json(),
-        "maker_fee_bps": fees.maker_bps,
-        "taker_fee_bps": fees.taker_bps,
-        "fees_as_of": last.fees_as_of,
+        "maker_fee_bps": fees["maker"],
+        "taker_fee_bps": fees["taker"],
+        "fees_as_of": fees["as_of"],
         "data": _data(chosen),
         "inputs": {"feature_set": recipe.feature_set, "kept": list(kept), "left_out": [list(p) for p in left_out]},
         "folds": [{k: v for k, v in document.items() if k != "models"} for document in documents],
@@ -75,9 +74,19 @@ def summarise(
         "overfitting": {"pbo": pbo(worst), "reality_check": reality_check(worst)},
         "labels": _labels(home, chosen),
         "trials": trials,
-        "commands": _commands(chosen, last),
+        "commands": _commands(chosen),
         "notes": _notes(recipe, documents),
     }
+
+
+def _fees(home: Home, chosen: TrainingSet) -> dict[str, Any]:
+    """Return ``maker`` and ``taker`` in bps and ``as_of``: the fees that the edges paid, the same on all days of a set.
+
+    Those of markets.toml may have changed since the labels were made.
+    """
+    key = PartitionKey("labels", chosen.market, chosen.dates[-1], chosen.clock)
+    with open_partition(home, key, LABELS_TABLE) as labels:
+        return dict(labels.manifest.extra["fees_bps"])
 
 
 def _scores(documents: list[dict[str, Any]], jobs: list[FoldJob]) -> dict[str, list[FoldScore]]:
@@ -177,8 +186,8 @@ def _labels(home: Home, chosen: TrainingSet) -> dict[str, Any] | None:
     return None if labels is None else summarise_labels(labels)
 
 
-def _commands(chosen: TrainingSet, instrument: Instrument) -> dict[str, str]:
-    where = f"--market {instrument.market} --from {chosen.dates[0]} --to {chosen.dates[-1]} --clock {chosen.clock}"
+def _commands(chosen: TrainingSet) -> dict[str, str]:
+    where = f"--market {chosen.market} --from {chosen.dates[0]} --to {chosen.dates[-1]} --clock {chosen.clock}"
     walk = f"lob walk-forward {where}"
     return {
         "verdict": f"lob verdict {where}",

@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.jit import imported_files
 from lob_pipeline.evaluation.gates import load_gates
+from lob_pipeline.evaluation.trials import _SCORING as SCORING
 from lob_pipeline.lake import chain
+from lob_pipeline.lake.fingerprint import PACKAGE
 from lob_pipeline.lake.home import Home
+from lob_pipeline.registry.origin import dependency_versions
+from lob_pipeline.stages import walk_forward as stage
 from lob_pipeline.stages.recipe import Recipe
-from lob_pipeline.stages.train import train
+from lob_pipeline.stages.train import standing_model, train
+from lob_pipeline.stages.training_set import training_set
 from lob_pipeline.stages.verdict import verdict
-from lob_pipeline.stages.walk_forward import evaluations_ledger, walk_forward
+from lob_pipeline.stages.walk_forward import evaluations_ledger, standing_walk, walk_forward
 from lob_pipeline.stages.walk_lines import walk_lines
-from lob_pipeline_tests.stages.training_lake import CLOCK, MARKET, add_day
+from lob_pipeline_tests.stages.training_lake import CLOCK, LABEL_SETTINGS, MARKET, add_day
 
 DAYS = ("2026-01-05", "2026-01-06")
 AS_OF = DAYS[-1]
@@ -80,6 +86,81 @@ def test_the_same_question_is_not_asked_twice(walked: tuple[Home, dict[str, Any]
     assert (home.ledgers / "trials.jsonl").read_bytes() == trials
 
 
+def test_another_block_window_recipe_gate_code_or_package_is_another_question(
+    walked: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = walked
+    chosen = training_set(home, MARKET, AS_OF, CLOCK)
+    assert standing_walk(home, chosen, RECIPE)[0] == "fresh"
+    others = [
+        (replace(chosen, block_ns=chosen.block_ns // 2), RECIPE),
+        (training_set(home, MARKET, AS_OF, CLOCK, window_days=1), RECIPE),
+        *((chosen, replace(RECIPE, **change)) for change in ({"seed": 2}, {"preset": "full"}, {"rolling_blocks": 1})),
+        (chosen, replace(RECIPE, contenders=("majority", "moe"))),
+        (chosen, replace(RECIPE, feature_set="full89")),
+    ]
+    assert [standing_walk(home, *other)[0] for other in others] == ["stale"] * len(others)
+    training_set(home, MARKET, AS_OF, CLOCK)
+    for name, value in (
+        ("load_gates", lambda: replace(load_gates(), sha256="another")),
+        ("scoring_sha256", lambda: "another"),
+        ("source_sha256", lambda globs: str(globs)),
+        ("dependency_versions", lambda: {**dependency_versions(), "torch": "another"}),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, name, value)
+            assert standing_walk(home, chosen, RECIPE)[0] == "stale", name
+    assert standing_walk(home, chosen, RECIPE)[0] == "fresh"
+
+
+def test_the_code_of_a_fold_is_all_that_its_numbers_come_from() -> None:
+    hashed = {path for glob in stage._CODE for path in PACKAGE.glob(glob)}
+    hashed |= {PACKAGE / "evaluation" / f"{name}.py" for name in SCORING}
+    rooms = ("datasets", "models", "evaluation", "labels", "stages")
+    imported = {p for p in imported_files(PACKAGE / "stages/walk_fold.py") if p.parent.name in rooms}
+    # overviews of labels that a fold imports nothing of, and how documents and days are found
+    aside = {"evaluation": ("costs", "feasibility", "outcomes", "overview"), "labels": ("states",)}
+    aside["stages"] = ("documents", "survey")
+    left = imported - hashed - {PACKAGE / room / f"{name}.py" for room, names in aside.items() for name in names}
+    assert not {path.relative_to(PACKAGE).as_posix() for path in left}
+    assert len(imported) > 25
+
+
+def test_folds_are_found_again_where_only_the_report_is_another(
+    walked: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, walk = walked
+    page = stage.source_sha256
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "source_sha256", lambda globs: "x" if globs is stage._SUMMARY_CODE else page(globs))
+        patch.setattr("lob_pipeline.stages.walk_fold.load_instants", None)  # no fold is redone
+        again = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE, workers=1)
+    assert not again.fresh
+    assert again.document["run_sha256"] != walk["run_sha256"]
+    assert again.document["verdict"] == walk["verdict"]
+    assert not walk_forward(home, MARKET, AS_OF, CLOCK, recipe=RECIPE, workers=1).fresh
+
+
+def test_fees_are_those_that_the_edges_paid(walked: tuple[Home, dict[str, Any]]) -> None:
+    _, walk = walked
+    paid = LABEL_SETTINGS["fees_bps"]
+    assert (walk["maker_fee_bps"], walk["taker_fee_bps"], walk["fees_as_of"]) == (
+        paid["maker"], paid["taker"], paid["as_of"],
+    )  # fmt: skip
+    for queue, interval in walk["verdict"]["intervals"].items():
+        even = paid["maker"] + interval["mean"] / interval["maker_legs"]
+        assert walk["verdict"]["break_even_maker_fee_bps"] <= even + 1e-9, queue
+
+
+def test_rolling_training_leaves_out_folds_that_nothing_lies_before(walked: tuple[Home, dict[str, Any]]) -> None:
+    home, walk = walked
+    rolling = replace(RECIPE, contenders=("moe",), rolling_blocks=1, placebo_seed=5)
+    found = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=rolling, workers=1)
+    starts = [fold["test_start_ns"] for fold in walk["folds"]]
+    assert [fold["test_start_ns"] for fold in found.document["folds"]] == [starts[0], starts[2]]
+    assert found.document["folds"][1]["train_rows"] < walk["folds"][2]["train_rows"] / 2
+
+
 def test_finished_folds_survive_an_interruption(walked: tuple[Home, dict[str, Any]]) -> None:
     home, walk = walked
     Path(walk["path"]).unlink()
@@ -102,13 +183,19 @@ def test_a_placebo_lies_beside_and_leaves_the_verdict_alone(walked: tuple[Home, 
     assert json.loads(Path(walk["path"]).read_text("utf-8"))["run_sha256"] == walk["run_sha256"]
 
 
-def test_training_is_done_once_and_leaves_no_checkpoint(walked: tuple[Home, dict[str, Any]]) -> None:
+def test_training_is_done_once_and_leaves_no_checkpoint(
+    walked: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, _ = walked
     first = train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
     assert not first.fresh
     assert first.record["fitted"]["parameters"] == first.to_json()["parameters"] > 10_000
     assert not list(first.folder.parent.glob("checkpoint*"))
     assert train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE).fresh
+    with monkeypatch.context() as patch:
+        patch.setattr("lob_pipeline.stages.train.features_fingerprint", lambda names, clock: "another")
+        chosen = training_set(home, MARKET, AS_OF, CLOCK)
+        assert standing_model(home, chosen, RECIPE)[0] == "stale", "nobody could register it"
     weights = (first.folder / "weights.safetensors").read_bytes()
     other = train(home, MARKET, AS_OF, CLOCK, recipe=replace(RECIPE, seed=2))
     assert not other.fresh
