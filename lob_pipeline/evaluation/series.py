@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from lob_pipeline.evaluation.policy import Trades, observed_ns
 from lob_pipeline.evaluation.significance import Estimate, block_mean, mean_block_ns
 from lob_pipeline.labels.spec import LabelConfig
-from lob_pipeline.lake.storage import storing
+from lob_pipeline.lake.storage import fsync_directory, storing
 
 Int = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -87,7 +88,7 @@ def joined(parts: list[PnlSeries]) -> PnlSeries:
 
 
 def write_series(path: Path, found: dict[tuple[str, str], PnlSeries]) -> None:
-    """Write series by (model, queue model) as one ``.npz`` of plain arrays, so that a verdict can be judged again."""
+    """Write series by (model, queue model) as one ``.npz`` of plain arrays, whole or not at all."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for (model, queue), series in found.items():
         for name in _FIELDS:
@@ -95,8 +96,13 @@ def write_series(path: Path, found: dict[tuple[str, str], PnlSeries]) -> None:
         arrays[f"{model}|{queue}|orders"] = np.array([series.orders], np.int64)
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        with beside.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        fsync_directory(path.parent)
 
 
 def read_series(path: Path) -> dict[tuple[str, str], PnlSeries]:
