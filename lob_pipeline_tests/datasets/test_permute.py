@@ -26,6 +26,23 @@ def test_outcomes_change_place_and_stay_the_same_set() -> None:
     assert np.mean(before[1:] == before[:-1]) == pytest.approx(np.mean(after[1:] == after[:-1]), abs=0.02)
 
 
+def test_all_that_became_of_a_row_moves_together() -> None:
+    instants = random_instants(8, 4000, gap_rate=0.0)
+    number = np.arange(instants.rows, dtype=np.float64)
+    instants.mid_return_bps[:] = instants.orders.mfe_bps[:, 0] = instants.orders.mae_bps[:, 1] = number
+    fields = ("edge_bps", "adverse", "entry", "markout_5s_bps", "exit_maker_ratio", "filled", "fill_delay_ns")
+    moved = permute_blocks(instants, 1, MINUTE_NS)
+    source = moved.mid_return_bps[instants.scored].astype(np.int64)
+    assert np.mean(source != np.flatnonzero(instants.scored)) > 0.8
+    assert np.array_equal(moved.orders.mfe_bps[instants.scored, 0], source)
+    assert np.array_equal(moved.orders.mae_bps[instants.scored, 1], source)
+    assert np.array_equal(moved.orders.valid[instants.scored], instants.orders.valid[source])
+    for name in fields:
+        for suffix, after in getattr(moved.orders, name).items():
+            before = getattr(instants.orders, name)[suffix][source]
+            assert np.array_equal(after[instants.scored], before, equal_nan=True), f"{name}{suffix}"
+
+
 def test_features_times_and_prices_stay() -> None:
     instants = random_instants(4, 4000, gap_rate=0.0)
     moved = permute_blocks(instants, 1, MINUTE_NS)

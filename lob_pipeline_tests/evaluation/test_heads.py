@@ -14,8 +14,9 @@ from lob_pipeline.evaluation.gates import load_gates
 from lob_pipeline.evaluation.heads import binary_scores, calibration, head_metrics
 from lob_pipeline.evaluation.legs import PERCENTILES, oracle_direction, pooled_legs
 from lob_pipeline.evaluation.policy import run_policy
+from lob_pipeline.evaluation.walk import score_fold
 from lob_pipeline.models.outputs import COLUMN
-from lob_pipeline_tests.evaluation.market import forecast_of, make_instants
+from lob_pipeline_tests.evaluation.market import first_fold, forecast_of, make_instants
 
 GATES = load_gates()
 _PAIRS = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 1.0]), st.booleans()), min_size=1, max_size=80)
@@ -83,6 +84,17 @@ def test_the_heads_of_a_forecast_that_knows_the_signal() -> None:
     shares = [np.mean(move < -0.4), np.mean(np.abs(move) <= 0.4), np.mean(move > 0.4)]
     assert found["direction"]["majority"] == pytest.approx(max(shares))
     assert sum(b["rows"] for b in found["calibration"]["fill"]) == 2 * len(rows)
+
+
+def test_a_fold_is_scored_around_its_own_dead_zone() -> None:
+    instants, signal = make_instants(blocks=2)
+    forecast, fold = forecast_of(signal), first_fold(instants)
+    scores = [
+        score_fold(instants, fold, forecast[fold.held], forecast[fold.test], (), dead_zone_bps=delta).heads
+        for delta in (0.0, 0.4)
+    ]
+    assert scores == [head_metrics(instants, fold.test, forecast[fold.test], delta) for delta in (0.0, 0.4)]
+    assert scores[0]["direction"] != scores[1]["direction"]
 
 
 def test_rows_without_label_or_forecast_are_not_scored() -> None:

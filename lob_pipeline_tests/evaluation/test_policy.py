@@ -74,6 +74,27 @@ def test_a_position_lasts_until_it_must_have_ended() -> None:
     assert ((trades.end_ns - trades.fill_ns)[took] == 60 * NS_PER_S + 50_000_000).all()
 
 
+def test_the_policy_is_free_the_moment_an_order_ends_and_a_tie_goes_to_the_buy() -> None:
+    instants, _ = make_instants(blocks=1, block_s=600)
+    instants = replace(instants, t_arrive_ns=instants.ts_ns)  # an order then ends exactly at a row
+    instants.orders.filled[""][:] = False
+    instants.orders.fill_kind[""][:] = 0
+    trades = run_policy(instants, forecast_of(np.ones((instants.rows, 2))), np.arange(instants.rows), 0.0, "", GATES)
+    assert (np.diff(trades.start_ns) == LIFE_NS).all()
+    assert (trades.start_ns[1:] == trades.end_ns[:-1]).all()
+    assert trades.row.size == 600 // 30
+    assert (trades.side == 1).all()
+
+
+def test_a_trade_pays_the_maker_fee_for_its_entry_and_for_the_passive_share_of_its_exit() -> None:
+    instants, signal = make_instants(blocks=1, block_s=7200)
+    trades = run_policy(instants, forecast_of(signal), np.arange(instants.rows), -99.0, "_pess", GATES)
+    ratio = instants.orders.exit_maker_ratio["_pess"][trades.row, np.where(trades.side > 0, 0, 1)]
+    assert set(trades.maker_legs.tolist()) == {0.0, 1.0, 2.0}
+    assert (trades.maker_legs[trades.filled] == 1.0 + ratio[trades.filled]).all()
+    assert (trades.maker_legs[~trades.filled] == 0.0).all()
+
+
 def test_an_edge_that_nobody_knows_counts_as_the_worst() -> None:
     instants, signal = make_instants(blocks=1, block_s=1200)
     rows = np.arange(instants.rows)
@@ -117,6 +138,23 @@ def test_the_threshold_finds_the_rows_that_pay() -> None:
     assert found.theta_bps >= 0.0
     assert found.trades >= found.wanted
     assert found.total_bps > 0.0
+
+
+def test_the_threshold_earns_the_most_of_its_candidates_in_the_proportional_queue() -> None:
+    instants, signal = make_instants(base_bps=-1.0, skill_bps=2.0)
+    fold = first_fold(instants)
+    forecast = forecast_of(-1.0 + 2.0 * signal)[fold.held]
+    found = choose_threshold(instants, forecast, fold.held, GATES)
+    value = side_scores(instants, forecast, fold.held).max(axis=1)
+    at = np.linspace(0.0, GATES.threshold_highest_quantile, GATES.threshold_quantiles)
+    tried = [run_policy(instants, forecast, fold.held, theta, "", GATES) for theta in [0.0, *np.quantile(value, at)]]
+    allowed = [t.total_bps for t in tried if t.filled_count >= found.wanted]
+    assert len(allowed) > 5
+    assert found.total_bps == max(allowed)
+    edges = {**instants.orders.edge_bps, "_pess": instants.orders.edge_bps["_pess"] - 9.0}
+    edges["_opt"] = instants.orders.edge_bps["_opt"] + 9.0
+    other = replace(instants, orders=replace(instants.orders, edge_bps=edges))
+    assert choose_threshold(other, forecast, fold.held, GATES) == found
 
 
 def test_a_model_that_sees_no_value_anywhere_is_judged_on_all_the_trades_there_are() -> None:

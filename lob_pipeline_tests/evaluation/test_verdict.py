@@ -98,6 +98,29 @@ def test_too_few_trades_are_no_answer() -> None:
     assert found["days_needed"] > 0
 
 
+@pytest.mark.parametrize("worst", SUFFIXES)
+def test_every_gate_looks_at_the_worst_queue_model(
+    planted: tuple[Instants, np.ndarray, list[FoldScore]], worst: str
+) -> None:
+    scores = []
+    for score in planted[2]:
+        queues = {queue: dict(found) for queue, found in score.queues.items()}
+        queues[worst].update(mean_bps=-1.0 if score.fold <= 2 else 0.01, filled=35 + score.fold)
+        scores.append(replace(score, queues=queues))
+    series = joined_series(scores)
+    series[worst] = replace(series[worst], pnl_bps=series[worst].pnl_bps - 20.0)
+    found = judge_verdict("a model", scores, series, GATES, maker_fee_bps=FEE)
+    values = {gate["name"]: gate["value"] for gate in found["gates"]}
+    assert values["negative_folds"] == 2
+    assert values["median_fold_bps"] == 0.01
+    assert values["filled_trades_per_fold"] == 36
+    assert values["lower_bound_bps"] == found["intervals"][worst]["low"] < -15.0
+    assert found["verdict"] == "DO_NOT_TRADE"
+    assert f"{worst} queue model" in found["reasons"][0]
+    trades = series[worst].pnl_bps[~np.isnan(series[worst].pnl_bps)]
+    assert found["deflated_sharpe"]["sharpe"] == pytest.approx(trades.mean() / trades.std(ddof=1))
+
+
 def test_a_masked_entry_head_is_no_answer(planted: tuple[Instants, np.ndarray, list[FoldScore]]) -> None:
     scores = [replace(s, masked_heads=("entry_sell",)) if s.fold == 2 else s for s in planted[2]]
     found = verdict_of(scores)
@@ -168,6 +191,8 @@ def test_days_needed_follows_its_formula() -> None:
     half = max((e.high - e.low) / 2 for e in estimates.values())  # type: ignore[operator]
     expected = max(days * 200 / 120, days * (half / GATES.resolve_bps) ** 2) - days
     assert days_needed(series, estimates, GATES, 5) == pytest.approx(expected)
+    fine = replace(GATES, resolve_bps=half / 3)
+    assert days_needed(series, estimates, fine, 5) == pytest.approx(8 * days), "a third of the width takes nine times"
     easy = replace(GATES, resolve_bps=1000.0)
     assert days_needed(series, estimates, easy, 5) == pytest.approx(days * 80 / 120)
     assert days_needed(series, estimates, easy, 1) == pytest.approx(4 * days)
