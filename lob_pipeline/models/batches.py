@@ -24,8 +24,7 @@ Batch = tuple[Tensor, Truth, Tensor]  # x (batch, length, F), targets, counted b
 class Windows:
     """Windows over resident rows; iterating yields the batches of one epoch.
 
-    Shuffled, an epoch is ``drawn`` windows in an order that (seed, epoch) alone decide: where rows an epoch are capped,
-    every epoch draws others, so that the cap costs time and not variety.
+    Shuffled, an epoch's order is decided by (seed, epoch) alone.
     """
 
     features: Tensor  # float32 (n, F), C order
@@ -35,7 +34,6 @@ class Windows:
     batch_windows: int
     shuffle: bool
     seed: int
-    drawn: int
     epoch: int = 0
 
     def __post_init__(self) -> None:
@@ -46,14 +44,13 @@ class Windows:
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
-        return -(-self.drawn // self.batch_windows)
+        return -(-self.row.shape[0] // self.batch_windows)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield one epoch."""
-        order = torch.arange(self.drawn)
+        order = torch.arange(self.row.shape[0])
         if self.shuffle:
             order = torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.row.shape[0]))
-            order = order[: self.drawn]
         for at in range(0, order.numel(), self.batch_windows):
             picked = order[at : at + self.batch_windows]
             if self.all_unbroken or bool(self.unbroken[picked].all()):
@@ -66,8 +63,8 @@ class Windows:
 
     @property
     def rows(self) -> int:
-        """Return how many rows count in an epoch, on average where windows are drawn."""
-        return int(self.counted.sum()) * self.drawn // self.row.shape[0]
+        """Return how many rows count in an epoch."""
+        return int(self.counted.sum())
 
 
 def blocks(data: Tensor, first: Tensor, length: int) -> Tensor:
@@ -97,17 +94,19 @@ def make_windows(
     shuffle: bool = False,
     seed: int = 0,
 ) -> Windows:
-    """Return windows that count each target row once; ``max_rows`` > 0 caps an epoch's rows by drawing windows."""
+    """Return windows that count each target row once; ``max_rows`` > 0 keeps so many rows by drawing whole windows.
+
+    The draw is decided by ``seed`` and is the same in every epoch: the cap is on the rows a model ever learns from.
+    """
     target = np.zeros(segment.size, np.bool_)
     target[target_rows] = True
     starts = windows(segment, target, length)
     found = positions(segment, target, starts, length)
-    row, counted, drawn = real_rows(found, starts), found.counted, len(starts)
+    row, counted = real_rows(found, starts), found.counted
     total = int(counted.sum())
     if 0 < max_rows < total:
-        drawn = max(1, max_rows * drawn // total)
-        if not shuffle:  # the same windows every time
-            keep = np.sort(np.random.default_rng(seed).permutation(len(starts))[:drawn])
-            row, counted = row[keep], counted[keep]
+        drawn = max(1, max_rows * len(starts) // total)
+        keep = np.sort(np.random.default_rng(seed).permutation(len(starts))[:drawn])
+        row, counted = row[keep], counted[keep]
     rows, counts = torch.from_numpy(np.ascontiguousarray(row)), torch.from_numpy(np.ascontiguousarray(counted))
-    return Windows(features, pack(truth), rows, counts, batch_windows, shuffle, seed, drawn)
+    return Windows(features, pack(truth), rows, counts, batch_windows, shuffle, seed)

@@ -10,6 +10,8 @@ import logging
 import os
 import pickle
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,17 @@ def run_training(module: Training, held: Any, checkpoint: Path | None) -> Traini
 def _restored(module: Training, path: Path) -> bool:
     """Check the checkpoint and return whether its training was over; then ``module`` remembers what it did."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself does not look: a changed weight would be trained on
+        if damaged is not None:
+            raise ValueError(f"{damaged} was changed since it was written")
         stored = torch.load(path, map_location="cpu", weights_only=True)
         ours = stored[_OURS]
         identity, over = ours["identity"], ours["over"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (
+        OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # fmt: skip
         why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise LobError(f"the checkpoint {path} cannot be read ({why}): delete it and train from the start") from None
     if identity != module.identity:

@@ -81,7 +81,7 @@ class TrainConfig:
     warmup_steps: int = 50
     batch_windows: int = 16
     length: int = 256
-    max_train_rows: int = 0  # an epoch, 0: all
+    max_train_rows: int = 0  # 0: all
     max_held_rows: int = 0
     gradient_clip: float = 1.0
     balance_weight: float = 0.01

@@ -89,7 +89,7 @@ def _fit(
     _start_at_base_rates(network, config, scaling, targets, fold)
     if progress is not None:
         count = sum(p.numel() for p in network.parameters())
-        rows = f"{train.rows:,} of {fold.train.size:,} training rows an epoch, {held.rows:,} held rows"
+        rows = f"{train.rows:,} of {fold.train.size:,} training rows, {held.rows:,} held rows"
         progress(0.0, f"{count:,} parameters, {rows}")
     identity = _identity(features, truth, fold, config, c) if checkpoint is not None else ""
     done = run_training(Training(network, config, c, train, progress, identity), held, checkpoint)
@@ -111,7 +111,7 @@ def _fit(
         time.monotonic() - started,
         int(done.best["epoch"]),
         (
-            f"{train.rows:,} of {fold.train.size:,} training rows an epoch in {train.drawn:,} windows of {c.length}",
+            f"{train.rows:,} of {fold.train.size:,} training rows in {train.row.shape[0]:,} windows of {c.length}",
             "slopes on the held rows: " + ", ".join(f"{head} {slope:.2f}" for head, slope in slopes.items()),
         ),
     )

@@ -72,7 +72,7 @@ class Fitted:
     masked_heads: tuple[str, ...]
     curves: list[dict[str, Any]]
     parameters: int
-    rows: int  # training rows with a loss, an epoch
+    rows: int  # training rows with a loss
     seconds: float
     best_epoch: int = 0
     notes: tuple[str, ...] = field(default=())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lob_pipeline.evaluation.policy import ALWAYS_BPS
+
 QUEUES = ("pessimistic", "proportional", "optimistic")
 
 
@@ -45,7 +47,7 @@ def fold_table(walk: dict[str, Any]) -> Iterator[str]:
         masked = f"; masked {', '.join(score['masked_heads'])}" if score["masked_heads"] else ""
         yield (
             f"  {fold['fold']}: {fold['train_rows']:>9,} training, {fold['test_rows']:>8,} test rows; "
-            f"θ {score['theta_bps']:+.2f} bps; {queue['orders']:,} orders, {queue['filled']:,} filled "
+            f"θ {_theta(score['theta_bps'])}; {queue['orders']:,} orders, {queue['filled']:,} filled "
             f"(distinct {queue['effective_n']:,}); {_interval(queue)}{masked}"
         )
 
@@ -64,6 +66,10 @@ def verdict_lines(verdict: dict[str, Any]) -> Iterator[str]:
         yield f"days needed more      {verdict['days_needed']:,.1f}"
     if verdict.get("report"):
         yield f"report           {verdict['report']}"
+
+
+def _theta(theta_bps: float) -> str:
+    return "none: always in the market" if theta_bps <= ALWAYS_BPS else f"{theta_bps:+.2f} bps"
 
 
 def _interval(found: dict[str, Any]) -> str:
