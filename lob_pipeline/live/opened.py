@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument, Market, parse_market
 from lob_pipeline.core.markets import instrument
-from lob_pipeline.features.profile import Profile, neutral_profile
+from lob_pipeline.features.profile import Profile, checked, neutral_profile
 from lob_pipeline.lake.home import Home
 from lob_pipeline.live.forecast import Forecaster, Identity
 from lob_pipeline.models.config import ModelConfig, receptive_field
@@ -31,10 +33,20 @@ class OpenBundle:
 
     @property
     def instrument(self) -> Instrument:
-        """Return the market's instrument with the tick and lot that the bundle's features were computed with."""
+        """Return the market's instrument with the tick and lot that the bundle's features were computed with.
+
+        Raises ``RefusedError`` where another of their settings is not this code's.
+        """
         said = self.bundle.info["instrument"]
         tick, lot = said.get("tick"), said.get("lot")
-        return instrument(self.identity.market, str(tick) if tick else None, str(lot) if lot else None)
+        found = instrument(self.identity.market, str(tick) if tick else None, str(lot) if lot else None)
+        for name, value in said.items():
+            if name not in ("tick", "lot") and str(getattr(found, name, None)) != value:
+                raise RefusedError(
+                    f"bundle {self.identity.bundle} was trained with {name} {value}, {self.identity.market} has "
+                    f"{getattr(found, name, None)} here: train it again"
+                )
+        return found
 
     @property
     def profile(self) -> tuple[Profile, str]:
@@ -47,7 +59,11 @@ class OpenBundle:
             raise RefusedError(
                 f"bundle {self.identity.bundle} carries a profile without {missing[0]}: register it again"
             )
-        return Profile(*(arrays[name] for name in Profile._fields)), str(self.bundle.info["profile"]["version"])
+        try:
+            profile = checked(Profile(*(arrays[name].astype(np.float64) for name in Profile._fields)))
+        except ValueError as error:
+            raise RefusedError(f"bundle {self.identity.bundle}: {error}: register it again") from error
+        return profile, str(self.bundle.info["profile"]["version"])
 
 
 def open_bundle(folder: Path, market: Market | None = None, alias: str = "", sha256: str | None = None) -> OpenBundle:
@@ -61,6 +77,7 @@ def open_bundle(folder: Path, market: Market | None = None, alias: str = "", sha
         raise RefusedError(
             f"bundle {bundle.sha12} was trained on {bundle.market}, not on {market}: give a bundle of that market"
         )
+    stream_model(bundle)  # before anything else is opened: it says what does not fit
     config = ModelConfig.from_json(bundle.model_config)
     clock = parse_clock(bundle.clock_id)
     identity = Identity(

@@ -21,8 +21,9 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from lob_pipeline.core.errors import RefusedError
+from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.lake.storage import fsync_directory, storing
+from lob_pipeline.models.outputs import BPS_HEADS
 from lob_pipeline.registry.bundle_files import read_bundle_files
 from lob_pipeline.registry.bundle_info import check_bundle, digest_arrays
 from lob_pipeline.registry.canonical import canonical, parse_canonical
@@ -36,6 +37,7 @@ INFO, ARRAYS, MANIFEST = "bundle.json", "weights.safetensors", "MANIFEST.json"
 LIMITS = {INFO: 8 << 20, ARRAYS: 256 << 20, MANIFEST: 1 << 16}
 """The files of a bundle and the most bytes each may have."""
 STAGING = ".staging"
+_SCALED = 2 * len(BPS_HEADS)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -195,7 +197,10 @@ def load_bundle(folder: Path, sha256: str | None = None, *, any_code: bool = Fal
 
 
 def _check_code(folder: Path, info: Mapping[str, Any]) -> None:
-    ours = features_fingerprint(info["features"], info["clock"])
+    try:
+        ours = features_fingerprint(info["features"], info["clock"])
+    except BadInputError as error:
+        raise RefusedError(f"bundle {folder}: {error}; run the code it was trained with, or train again") from error
     if info["features_fingerprint"] != ours:
         raise RefusedError(
             f"bundle {folder} reads features with the fingerprint {info['features_fingerprint'][:12]}…, "
@@ -205,14 +210,24 @@ def _check_code(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def stream_model(bundle: Bundle) -> StreamModel:
-    """Return the streaming step of a bundle: raw feature rows in, forecasts out (``models.stream``)."""
+    """Return the streaming step of a bundle: raw feature rows in, forecasts out (``models.stream``).
+
+    Raises ``RefusedError`` where what the bundle says of its model does not fit together or is not of this version.
+    """
     from lob_pipeline.models.stream import StreamModel
 
-    return StreamModel.from_arrays(
-        bundle.model_config,
-        bundle.group("weights"),
-        bundle.group("normaliser"),
-        dict(bundle.info["scaling"]),
-        dict(bundle.info["temperatures"]),
-        bundle.masked_heads,
-    )
+    scaling = dict(bundle.info["scaling"])
+    try:
+        if (len(scaling["centre_bps"]), len(scaling["scale_bps"])) != (_SCALED, _SCALED):
+            raise ValueError(f"scaling is not of {_SCALED} numbers")  # the kernel does not look
+        return StreamModel.from_arrays(
+            bundle.model_config,
+            bundle.group("weights"),
+            bundle.group("normaliser"),
+            scaling,
+            dict(bundle.info["temperatures"]),
+            bundle.masked_heads,
+        )
+    except (BadInputError, KeyError, TypeError, ValueError, AttributeError, MemoryError, OverflowError) as error:
+        said = str(error) if isinstance(error, BadInputError) else repr(error)
+        raise RefusedError(f"bundle {bundle.path} holds no model of this version ({said}): train it again") from error

@@ -115,4 +115,7 @@ def _wrong_arrays(info: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]
             return f"array 'normaliser/{name}' has shape {shape}, expected one number for each feature"
     if not (arrays["normaliser/scale"] >= 0).all():  # 0: a muted column
         return "array 'normaliser/scale' holds a number below 0"
+    version, profiled = info["profile"]["version"], any(name.startswith("profile/") for name in arrays)
+    if profiled != (version != "none"):
+        return f"'profile' says version {version!r}, and arrays of one are {'' if profiled else 'not '}there"
     return "" if digest_arrays(arrays) == info["arrays_sha256"] else "'arrays_sha256' is not that of the arrays"

@@ -52,7 +52,12 @@ def bundle_info(home: Home, trained: TrainedModel) -> dict[str, Any]:
 
 def bundle_arrays(trained: TrainedModel) -> dict[str, npt.NDArray[Any]]:
     """Return the bundle's arrays by group."""
-    groups = {"weights": trained.weights, "normaliser": trained.normaliser, "check": trained.check}
+    groups = {
+        "weights": trained.weights,
+        "normaliser": trained.normaliser,
+        "profile": trained.profile,
+        "check": trained.check,
+    }
     return {f"{group}/{name}": np.asarray(a) for group, arrays in groups.items() for name, a in arrays.items()}
 
 

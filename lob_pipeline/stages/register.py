@@ -122,8 +122,8 @@ def _register(
     _require([step])
     store = open_store(home, releases, say)
     bundle = write_bundle(bundles_folder(home), info, arrays)
-    outcomes = (step, judge_parity(bundle), judge_calibration(bundle.info))
     try:
+        outcomes = (step, judge_parity(bundle), judge_calibration(bundle.info))
         _require(outcomes)
     except RefusedError:
         shutil.rmtree(bundle.path)  # its contents are no release's: `_standing` looked

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.tables import SEASONAL_PROFILE
 from lob_pipeline.datasets.counts import fold_table
 from lob_pipeline.datasets.cycles import uncovered
 from lob_pipeline.datasets.folds import Fold, final_split
@@ -30,6 +31,8 @@ from lob_pipeline.lake.reader import open_partition
 from lob_pipeline.models.outputs import COLUMN
 from lob_pipeline.registry.fingerprint import features_fingerprint
 from lob_pipeline.registry.origin import dependency_versions, git_sha, instrument_json
+from lob_pipeline.stages.build_features import NO_PROFILE
+from lob_pipeline.stages.build_profile import profile_of_columns
 from lob_pipeline.stages.recipe import CHAMPION_KIND, Recipe, default_recipe, digest
 from lob_pipeline.stages.trained_model import check_rows, model_folder, read_trained, write_trained
 from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, load_instants, training_set
@@ -122,7 +125,8 @@ def train(
         "versions": dependency_versions(),
         **_definitions(home, market, chosen),
     }
-    write_trained(folder, record, fitted.weights, normaliser.arrays(), check)
+    profile = _profile(home, market, chosen, record["profile"]["version"])
+    write_trained(folder, record, fitted.weights, normaliser.arrays(), check, profile)
     _forget(folder.parent)
     return Trained(record, folder, fresh=False)
 
@@ -222,6 +226,17 @@ def _definitions(home: Home, market: Market, chosen: TrainingSet) -> dict[str, A
         "label": {"config": extra["config"], "fees": fees},
         "profile": {"version": profile},
     }
+
+
+def _profile(home: Home, market: Market, chosen: TrainingSet, version: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the profile of the newest day, whose features say ``version``; nothing where they had none."""
+    if version == NO_PROFILE:
+        return {}
+    key = PartitionKey("seasonal_profile", market, chosen.dates[-1], chosen.clock)
+    with open_partition(home, key, SEASONAL_PROFILE) as partition:
+        if partition.manifest.content_sha256 != version:
+            raise RefusedError(f"{key} was built again after its features: run `lob run --market {market}` first")
+        return dict(profile_of_columns(partition.read())._asdict())
 
 
 def _forget(folder: Path) -> None:

@@ -55,6 +55,7 @@ class TrainedModel:
     weights: Arrays
     normaliser: Arrays
     check: Arrays
+    profile: Arrays  # empty: the days had none
 
 
 def model_folder(home: Home, market: Market, clock: str, as_of: str) -> Path:
@@ -82,11 +83,13 @@ def write_trained(
     weights: Mapping[str, npt.NDArray[Any]],
     normaliser: Mapping[str, npt.NDArray[Any]],
     check: Mapping[str, npt.NDArray[Any]],
+    profile: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> Path:
     """Write a trained model; ``fitted.json`` comes last and names the hashes of the arrays, so no mixture is read.
 
     ``record``: ``KEYS``. ``normaliser``: asinh bool (F,), mean and scale float32 (F,). ``check``: features float32
-    (k, F) raw, valid bool (k,), forecast float32 (k, 15) made by training's own code on these rows alone.
+    (k, F) raw, valid bool (k,), forecast float32 (k, 15) made by training's own code on these rows alone. ``profile``:
+    the arrays of the profile whose version the record names, so that a bundle computes its features without a lake.
     Raises ``BadInputError`` naming what is missing.
     """
     for what, need, have in (
@@ -98,6 +101,7 @@ def write_trained(
         if missing:
             raise BadInputError(f"the trained model's {what} lack {', '.join(missing)}: nothing was written")
     arrays = {f"weights/{k}": v for k, v in weights.items()} | {f"normaliser/{k}": normaliser[k] for k in NORMALISER}
+    arrays |= {f"profile/{k}": v for k, v in (profile or {}).items()}
     contents = {
         WEIGHTS: save({k: np.ascontiguousarray(v) for k, v in arrays.items()}),
         CHECK: save({k: np.ascontiguousarray(check[k]) for k in CHECK_ARRAYS}),
@@ -134,7 +138,8 @@ def read_trained(folder: Path) -> TrainedModel | None:
         except SafetensorError as error:
             raise RefusedError(f"{folder / name} cannot be read ({error}): run `lob train` again") from error
     arrays = found[WEIGHTS]
-    return TrainedModel(folder, record, _group(arrays, "weights"), _group(arrays, "normaliser"), found[CHECK])
+    groups = {name: _group(arrays, name) for name in ("weights", "normaliser", "profile")}
+    return TrainedModel(folder, record, check=found[CHECK], **groups)
 
 
 def _group(arrays: Arrays, prefix: str) -> Arrays:

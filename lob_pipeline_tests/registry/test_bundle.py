@@ -72,7 +72,7 @@ def test_any_other_content_is_another_bundle(tmp_path: Path, key: str) -> None:
         "features": list(reversed(sample_info()["features"])),
         "temperatures": {"entry": 1.25},
         "label": {"config": {}, "fees": {"maker_bps": 1.0}},
-        "profile": {"version": "p1"},
+        "profile": {"version": "none", "days": 2},
         "git_sha": "abc",
         "preset": "full",
     }
@@ -166,6 +166,8 @@ DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: _reseal(f, "weights.safetensors", bundle_module.save_arrays(sample_arrays(2))),
         "arrays_sha256",
     ),
+    "features that nobody computes": (_info(features=["nope", *sample_info()["features"][1:]]), "not computed here"),
+    "a profile without its arrays": (_info(profile={"version": "p1"}), "arrays of one are not there"),
     "no weights at all": (lambda f: _reseal(f, "weights.safetensors", b"\0" * 64), "cannot be read"),
 }
 

@@ -11,9 +11,11 @@ import pytest
 
 from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
 from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.features.profile import Profile
 from lob_pipeline.lake.home import Home
+from lob_pipeline.live.opened import open_bundle
 from lob_pipeline.registry.bundle import load_bundle, stream_model
-from lob_pipeline.registry.releases import current, read_releases, releases_ledger
+from lob_pipeline.registry.releases import bundles_folder, current, read_releases, releases_ledger
 from lob_pipeline.stages.register import register_model
 from lob_pipeline.stages.trained_model import read_trained, write_trained
 from lob_pipeline_tests.registry.trained import (
@@ -61,6 +63,45 @@ def test_a_model_becomes_a_challenger(home: Home) -> None:
     check = check_arrays(1)
     forecast, ready = model.run(model.new_state(), check["features"], check["valid"])
     np.testing.assert_allclose(forecast[ready], check["forecast"][ready], atol=1e-3)
+
+
+def test_the_profile_that_the_features_were_computed_with_goes_into_the_bundle(home: Home) -> None:
+    profile = Profile(np.full((10, 3), 0.25), np.full(96, 2.0), np.full(96, 50.0))
+    folder = train_sample(home, profile={"version": "p" * 64})
+    with pytest.raises(BadInputError, match="arrays of one are not there"):
+        register_model(home, BTC, DAY)
+    trained = read_trained(folder)
+    assert trained is not None
+    record = {**trained.record}
+    write_trained(folder, record, trained.weights, trained.normaliser, trained.check, profile._asdict())
+    release = register_model(home, BTC, DAY).release
+    found, version = open_bundle(release.path).profile
+    assert version == "p" * 64
+    for ours, theirs in zip(found, profile, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_profile_of_another_shape_is_refused(home: Home) -> None:
+    folder = train_sample(home, profile={"version": "p" * 64})
+    trained = read_trained(folder)
+    assert trained is not None
+    wrong = Profile(np.zeros((2, 2)), np.zeros(3), np.zeros(1))
+    write_trained(folder, trained.record, trained.weights, trained.normaliser, trained.check, wrong._asdict())
+    release = register_model(home, BTC, DAY).release
+    with pytest.raises(RefusedError, match="profile has shapes"):
+        _ = open_bundle(release.path).profile
+
+
+def test_a_network_that_does_not_fit_its_weights_leaves_nothing_behind(home: Home) -> None:
+    folder = train_sample(home)
+    trained = read_trained(folder)
+    assert trained is not None
+    weights = {name: array for name, array in trained.weights.items() if name != "norm.bias"}
+    write_trained(folder, trained.record, weights, trained.normaliser, trained.check)
+    with pytest.raises(RefusedError, match="holds no model"):
+        register_model(home, BTC, DAY)
+    assert _ledger(home) == b""
+    assert [p for p in bundles_folder(home).iterdir() if not p.name.startswith(".")] == []
 
 
 def test_the_same_model_again_changes_nothing(home: Home) -> None:
