@@ -123,7 +123,7 @@ def predict(
             if bundle is not None:
                 results.append(build_predictions(where, parsed, day, bundle, clock))
             else:
-                results += predictions_of_day(where, parsed, day).results.values()
+                results += predictions_of_day(where, parsed, day, clock).results.values()
     emit({"partitions": [r.to_json() for r in results]}, as_json, _predict_lines)
     return 3 if any(r.refused for r in results) else 0
 

@@ -100,8 +100,8 @@ class Forecasts(NamedTuple):
 class Forecaster:
     """Takes feature rows in order, one or many at a time, and returns the same bits either way.
 
-    A row that is not valid, has a NaN among the inputs, or does not come exactly one step after the one before it
-    breaks the run: what was seen before it counts no more.
+    A row that is not valid, has an input that is no finite number, or does not come exactly one step after the one
+    before it breaks the run: what was seen before it counts no more.
     """
 
     def __init__(self, identity: Identity, model: Stream) -> None:
@@ -118,7 +118,7 @@ class Forecaster:
         """Forecast the next rows: ts_ns int64 (n,), features float32 (n, N_BUILT), valid bool (n,)."""
         n = len(ts_ns)
         rows = features.take(self._columns, axis=1)
-        usable = valid & ~np.isnan(rows).any(axis=1)
+        usable = valid & np.isfinite(rows).all(axis=1)
         broken = np.empty(n, np.bool_)
         broken[:1] = ts_ns[:1] != self._last_ns + self.identity.step_ns
         broken[1:] = ts_ns[1:] - ts_ns[:-1] != self.identity.step_ns

@@ -30,7 +30,8 @@ class PredictionGates:
         self._identity = identity
         self._schema = SchemaGate(PREDICTIONS)
         self._rows = self._valid = self._masked = 0
-        self._sums = self._numbers = self._ready = 0
+        self._sums = self._numbers = self._ready = self._infinite = 0
+        self._silent = np.zeros(2 * len(NUMBERS), np.int64)  # valid instants without a number: sell, then buy
         self._first = ""
 
     def add(self, forecasts: Forecasts, columns: Columns, strings: dict[str, pa.Array]) -> None:
@@ -43,6 +44,8 @@ class PredictionGates:
         self._note("ready", forecasts.ts_ns, valid != expected)
         said = np.stack([columns[name] for name in NUMBERS], axis=1).reshape(len(valid), -1)
         self._note("numbers", forecasts.ts_ns, (~np.isnan(said).all(axis=1)) & ~valid)
+        self._silent += np.isnan(said[valid]).sum(axis=0)
+        self._note("infinite", forecasts.ts_ns, np.asarray(np.isinf(said).any(axis=1)))
         sums = np.stack([columns[name][::2] for name in _DIRECTION]).sum(axis=0)
         masked = valid & np.isnan(sums)
         self._masked += int(masked.sum())
@@ -57,10 +60,12 @@ class PredictionGates:
     def outcomes(self) -> list[CheckOutcome]:
         """Return the gates' verdicts on everything seen."""
         window = self._identity.window
-        faults = self._sums + self._numbers
+        partly = sorted({n for n, k in zip(2 * NUMBERS, self._silent, strict=True) if 0 < k < self._valid})
+        faults = self._sums + self._numbers + self._infinite + len(partly)
         words = (
             f"{self._sums} instants whose direction does not sum to 1, {self._numbers} that are not valid but carry "
-            f"numbers, the first at {self._first}"
+            f"numbers, {self._infinite} with an infinite one, the first at {self._first or 'none'}; columns that some "
+            f"valid instants answer and others do not: {', '.join(partly) or 'none'}"
         )
         early = f"{self._ready} instants are valid without {window} unbroken rows, or not valid with them"
         few = f"{self._valid} valid instants of {self._rows}: a forecast needs {window} unbroken valid rows before it"

@@ -11,7 +11,7 @@ import numpy as np
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import RefusedError
-from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.tables import PREDICTIONS, SEASONAL_PROFILE
 from lob_pipeline.core.units import shift_date
 from lob_pipeline.features.batch import Bools, Float32s
@@ -67,18 +67,26 @@ class PredictReport(NamedTuple):
 
 
 def build_predictions(
-    home: Home, market: Market, date: str, bundle_folder: Path, clock: str | None = None, alias: str = ""
+    home: Home,
+    market: Market,
+    date: str,
+    bundle_folder: Path,
+    clock: str | None = None,
+    alias: str = "",
+    sha256: str | None = None,
 ) -> StageResult:
     """Forecast every row of a day's features with the bundle in a folder and publish them (origin ``batch``).
 
     The streaming step starts from the last ``receptive_field`` rows before the day where those days' features are
     usable and each ends one step before the next begins; else cold. Gates: ``schema``, ``probabilities``,
-    ``ready_rule``, ``valid_predictions``. Raises ``RefusedError`` for a bundle of another market, clock or features,
-    for features that are absent, refused or of another registry; ``BadInputError`` for no bundle.
+    ``ready_rule``, ``valid_predictions``. ``sha256``: what the ledger says the bundle is. Raises ``RefusedError`` for a
+    bundle of another market, clock, features or grid, for features that are absent, refused or of another registry;
+    ``BadInputError`` for no bundle.
     """
-    opened = open_bundle(bundle_folder, market, alias)
+    opened = open_bundle(bundle_folder, market, alias, sha256)
     identity = opened.identity
     require_clock(opened, clock)
+    require_settings(opened, partition_instrument(home, market, date), date)
     key = PartitionKey("predictions", market, date, identity.clock_id, identity.bundle, "batch")
     features_key = PartitionKey("features", market, date, identity.clock_id)
     gates = PredictionGates(identity)
@@ -114,8 +122,8 @@ def build_predictions(
         return stage_result(key, manifest, writer.path)
 
 
-def predictions_of_day(home: Home, market: Market, date: str) -> PredictReport:
-    """Forecast a day with the champion and the challenger that the release ledger names.
+def predictions_of_day(home: Home, market: Market, date: str, clock: str | None = None) -> PredictReport:
+    """Forecast a day with the champion and the challenger of the release ledger: the very bundles that it names.
 
     Raises ``RefusedError`` when nothing is registered for the market, when a gate refuses, and as
     ``build_predictions`` does.
@@ -127,7 +135,11 @@ def predictions_of_day(home: Home, market: Market, date: str) -> PredictReport:
             f"no model of {market} is registered in {releases_ledger(home)}: train one and register it first"
         )
     report = PredictReport(
-        {role: build_predictions(home, market, date, r.path, alias=role) for role, r in found.items() if r is not None}
+        {
+            role: build_predictions(home, market, date, r.path, clock, role, r.bundle_sha256)
+            for role, r in found.items()
+            if r is not None
+        }
     )
     refused = [f"{role}: {result.reason}" for role, result in report.results.items() if result.refused]
     if refused:
@@ -142,6 +154,17 @@ def require_clock(opened: OpenBundle, clock: str | None) -> None:
             f"bundle {opened.identity.bundle} was trained on clock {opened.identity.clock_id}, not on {clock}: "
             "give a bundle of that clock"
         )
+
+
+def require_settings(opened: OpenBundle, instrument: Instrument, date: str) -> None:
+    """Raise ``RefusedError`` when a day's rows were computed with other settings (tick, lot …) than the bundle's."""
+    for name in opened.bundle.info["instrument"]:
+        ours, theirs = getattr(opened.instrument, name), getattr(instrument, name)
+        if ours != theirs:
+            raise RefusedError(
+                f"bundle {opened.identity.bundle} was trained with {name} {ours}, {instrument.market} has {theirs} on "
+                f"{date}: train on days with that {name}"
+            )
 
 
 def open_features(home: Home, key: PartitionKey) -> Partition:

@@ -14,7 +14,7 @@ import numpy as np
 from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.instrument import Market, parse_market
 from lob_pipeline.core.tables import PREDICTIONS
-from lob_pipeline.core.units import format_ns, row_day_of_ns
+from lob_pipeline.core.units import format_ns, parse_date, row_day_of_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import ORIGINS, PartitionKey, list_partitions
 from lob_pipeline.lake.reader import Partition, open_partition
@@ -83,6 +83,7 @@ def replay_random(
 
     Raises as ``replay`` does, and ``RefusedError`` when the day has no valid prediction.
     """
+    date = parse_date(date).isoformat()
     wanted = _open(home, "", market, bundle_folder).identity.bundle if bundle_folder else None
     keys = [
         key
@@ -165,7 +166,7 @@ class _Replayer:
 
     def _lengths(self, rows: FeatureRows, wanted: str) -> Iterator[int]:
         """Yield how many of the last rows have the hash ``wanted``: a session may have begun within the memory."""
-        usable = rows.valid & ~np.isnan(rows.features[:, self._columns]).any(axis=1)
+        usable = rows.valid & np.isfinite(rows.features[:, self._columns]).all(axis=1)
         unbroken = len(usable) - (int(np.flatnonzero(~usable)[-1]) + 1 if not usable.all() else 0)
         chosen = np.ascontiguousarray(rows.features[:, self._columns])
         digests = b"".join(sha256(row.tobytes()).digest()[:DIGEST_BYTES] for row in chosen[len(chosen) - unbroken :])

@@ -59,9 +59,11 @@ class _Joined:
 def shadow_report(home: Home, market: Market, date: str) -> ShadowReport:
     """Join every standing prediction partition of a day with the day's labels and write what came of it.
 
-    Per bundle and origin: coverage, predicted and realised fill rate (three queue models), realised edge and markout by
-    tenth of what was forecast, calibration; live against batch rows of one bundle; champion and challenger side by
-    side. Raises ``RefusedError`` when there are no predictions or no labels to join.
+    Left out, and named, are batch predictions made from features that were built again since. Per bundle and origin:
+    whether the model was trained on the day (``in_sample``, null for a bundle never registered), coverage, predicted
+    and realised fill rate (three queue models), realised edge and markout by tenth of what was forecast, calibration;
+    live against batch rows of one bundle; champion and challenger side by side. Raises ``RefusedError`` when there are
+    no predictions or no labels to join.
     """
     keys = [
         key
@@ -72,21 +74,30 @@ def shadow_report(home: Home, market: Market, date: str) -> ShadowReport:
         raise RefusedError(
             f"no predictions of {market} on {date} are in {home.lake}: run `lob predict` or `lob live` first"
         )
-    roles = _roles(home, market)
+    outdated = [key for key in keys if _outdated(home, key)]
+    keys = [key for key in keys if key not in outdated]
+    if not keys:
+        raise RefusedError(
+            f"all predictions of {market} on {date} were made from features that were built again since: run "
+            f"`lob predict {market} {date}` first"
+        )
+    roles, as_of = _roles(home, market)
     tables = {key: _predictions(home, key) for key in keys}
     labels = {clock: _labels(home, market, date, clock) for clock in {key.clock or "" for key in keys}}
     models = []
     for key, columns in tables.items():
         joined = _join(columns, labels[key.clock or ""])
         role = roles.get(key.bundle or "", "")
+        last = as_of.get(key.bundle or "")
         who = {"bundle": key.bundle, "origin": key.origin, "clock": key.clock, "role": role}
+        who |= {"trained_up_to": last, "in_sample": None if last is None else date <= last}
         models.append({**who, **_figures(joined)})
     document = {
         "market": str(market),
         "date": date,
         "models": sorted(models, key=lambda m: (m["role"] or "~", str(m["bundle"]), str(m["origin"]))),
         "live_against_batch": _agreement(tables),
-        "reasons": [_sentence(m) for m in models],
+        "reasons": [*(_sentence(m) for m in models), *(f"left out, of older features: {key}" for key in outdated)],
     }
     folder = home.reports / "shadow" / str(market)
     path, page = folder / f"{date}.json", folder / f"{date}.html"
@@ -95,10 +106,20 @@ def shadow_report(home: Home, market: Market, date: str) -> ShadowReport:
     return ShadowReport(path, page, document)
 
 
-def _roles(home: Home, market: Market) -> dict[str, str]:
+def _roles(home: Home, market: Market) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the alias of who has one, and the last day of the training data of every registered bundle."""
     releases = read_releases(home)
     found = {alias: releases.current(alias, str(market)) for alias in ALIASES}
-    return {release.sha12: alias for alias, release in found.items() if release is not None}
+    roles = {release.sha12: alias for alias, release in found.items() if release is not None}
+    return roles, {release.sha12: release.as_of for release in releases.releases}
+
+
+def _outdated(home: Home, key: PartitionKey) -> bool:
+    """Whether batch predictions were made from other features than the lake holds now; live ones saw their own."""
+    with open_partition(home, key, PREDICTIONS) as partition:
+        made_from = partition.manifest.inputs.get(f"features/{key.date}")
+    now = content_or_absent(home, PartitionKey("features", key.market, key.date, key.clock))
+    return key.origin == "batch" and made_from is not None and made_from != now
 
 
 def _predictions(home: Home, key: PartitionKey) -> Columns:
@@ -242,9 +263,11 @@ def _sentence(model: dict[str, Any]) -> str:
         return f"{who}: none of {model['orders_with_a_label']:,} labelled orders has a valid prediction"
     rate = model["fill_rate"]
     said = "no answer" if rate["predicted"] is None else f"{rate['predicted']:.1%}"
+    known = f"; it was trained on this day (data up to {model['trained_up_to']})" if model["in_sample"] else ""
     return (
         f"{who}: {model['orders_predicted']:,} of {model['orders_with_a_label']:,} labelled orders predicted; fill "
         f"rate {said} predicted, {rate['pessimistic']:.1%} to {rate['optimistic']:.1%} realised over the queue models"
+        f"{known}"
     )
 
 

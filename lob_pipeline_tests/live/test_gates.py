@@ -14,7 +14,7 @@ from lob_pipeline.features.registry import BUILT
 from lob_pipeline.live.forecast import Forecasts, Identity
 from lob_pipeline.live.gates import MINIMUM_VALID, PredictionGates
 from lob_pipeline.live.rows import prediction_rows
-from lob_pipeline.models.outputs import N_OUTPUTS
+from lob_pipeline.models.outputs import COLUMN, N_OUTPUTS
 
 WINDOW = 8
 IDENTITY = Identity(
@@ -80,6 +80,22 @@ def _set(name: str, value: float, at: int = -1) -> Callable[[dict[str, Any]], No
 )
 def test_a_spoilt_column_is_refused(gate: str, spoil: Callable[[dict[str, Any]], None]) -> None:
     assert outcomes(forecasts(), spoil)[gate].refuses
+
+
+def test_a_head_that_answers_only_some_valid_instants_is_refused_a_masked_one_is_not() -> None:
+    masked = forecasts()
+    masked.numbers[:, COLUMN["entry_buy"]] = np.nan
+    assert {o.status for o in outcomes(masked).values()} == {"passed"}
+    for name in ("entry_buy", "fill_sell", "up", "edge_buy"):
+        found = forecasts()
+        found.numbers[-1, COLUMN[name]] = np.nan
+        assert outcomes(found)["probabilities"].refuses, name
+
+
+def test_an_infinite_number_is_refused() -> None:
+    found = forecasts()
+    found.numbers[-1, COLUMN["mae_sell"]] = np.inf
+    assert "1 with an infinite one" in outcomes(found)["probabilities"].message
 
 
 @pytest.mark.parametrize("at", [WINDOW - 2, WINDOW + 5])

@@ -199,6 +199,52 @@ def test_champion_and_challenger_predict_the_day(own: Small) -> None:
     assert opened.identity.bundle_sha256 == second.sha256
 
 
+def test_another_bundle_in_the_champions_folder_predicts_nothing(own: Small) -> None:
+    other = random_bundle(own.home.root / "elsewhere", "sim.BTCUSDT", "t100ms", seed=9)
+    record_registered(own.home, own.bundle.info, own.bundle.sha256, 1, "first", [])
+    shutil.rmtree(own.bundle.path)
+    shutil.copytree(other.path, own.bundle.path)
+    with pytest.raises(RefusedError, match="as registered"):
+        predictions_of_day(own.home, MARKET, DAYS[0])
+    assert not PartitionKey("predictions", MARKET, DAYS[0], "t100ms", other.sha12, "batch").path(own.home).exists()
+
+
+def test_registered_models_predict_no_other_clock(own: Small) -> None:
+    record_registered(own.home, own.bundle.info, own.bundle.sha256, 1, "first", [])
+    with pytest.raises(RefusedError, match="trained on clock t100ms"):
+        predictions_of_day(own.home, MARKET, DAYS[0], "t1s")
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [({"tick": "0.5", "lot": "0.001"}, "tick 0.5"), ({"tick": "0.1", "contract": "inverse"}, "contract inverse")],
+)
+def test_a_bundle_of_other_settings_predicts_nothing(own: Small, grid: dict[str, str], words: str) -> None:
+    other = random_bundle(own.home.root / "bundles", "sim.BTCUSDT", "t100ms", grid=grid)
+    with pytest.raises(RefusedError, match=f"trained with {words}"):
+        build_predictions(own.home, MARKET, DAYS[0], other.path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperatures", {"entry": 1.0}),
+        ("masked_heads", ["nose"]),
+        ("scaling", {}),
+        ("scaling", {"centre_bps": [1.0], "scale_bps": [1.0]}),
+        ("model", {"layers": "two"}),
+    ],
+    ids=str,
+)
+def test_a_bundle_that_is_no_model_is_refused_in_one_sentence(tmp_path: Path, key: str, value: Any) -> None:
+    sound = random_bundle(tmp_path, "sim.BTCUSDT", "t100ms").info[key]
+    changed = {**sound, **value} if value and key != "temperatures" and isinstance(value, dict) else value
+    spoilt = random_bundle(tmp_path, "sim.BTCUSDT", "t100ms", **{key: changed})
+    with pytest.raises(RefusedError, match="no model of this version") as caught:
+        open_bundle(spoilt.path)
+    assert "\n" not in str(caught.value)
+
+
 def test_random_predictions_replay_byte_for_byte(small: Small) -> None:
     report = replay_random(small.home, MARKET, DAYS[1], 40)
     assert report["replayed"] == {f"{small.bundle.sha12} batch": 40}
@@ -296,6 +342,38 @@ def test_shadow_joins_orders_with_what_was_said_of_them(own: Small) -> None:
     assert json.loads(report.path.read_text())["models"] == report.document["models"]
     assert own.bundle.sha12 in report.page.read_text()
     assert "<script" not in report.page.read_text()
+
+
+def test_shadow_asks_each_side_its_own_order(own: Small) -> None:
+    rows = own.predictions(DAYS[0])
+    times = rows["ts_ns"][::2]
+    write_labels(own.home, DAYS[0], times, np.tile([True, False], len(times)))  # every sell fills, no buy does
+    (model,) = shadow_report(own.home, MARKET, DAYS[0]).document["models"]
+    sells = rows["valid"] & (rows["side"] < 0)
+    assert model["edge_given_a_fill_bps"]["predicted"] == pytest.approx(rows["edge_bps"][sells].mean())
+    assert model["in_sample"] is None
+
+
+def test_shadow_says_which_model_was_trained_on_the_day(own: Small) -> None:
+    record_registered(own.home, own.bundle.info, own.bundle.sha256, 1, "first", [])
+    times = own.predictions(DAYS[0])["ts_ns"][::2]
+    write_labels(own.home, DAYS[0], times, np.ones(2 * len(times), np.bool_))
+    document = shadow_report(own.home, MARKET, DAYS[0]).document
+    assert document["models"][0]["in_sample"] is True
+    assert "it was trained on this day (data up to 2026-01-07)" in document["reasons"][0]
+
+
+def test_shadow_leaves_out_predictions_of_older_features(own: Small) -> None:
+    rows = own.predictions(DAYS[0])
+    write_labels(own.home, DAYS[0], rows["ts_ns"][::2], np.ones(2 * ROWS, np.bool_))
+    write_features(own.home, DAYS[0], int(rows["ts_ns"][0]), seed=7)
+    with pytest.raises(RefusedError, match="built again since"):
+        shadow_report(own.home, MARKET, DAYS[0])
+    other = random_bundle(own.home.root / "bundles", "sim.BTCUSDT", "t100ms", seed=5)
+    build_predictions(own.home, MARKET, DAYS[0], other.path)
+    document = shadow_report(own.home, MARKET, DAYS[0]).document
+    assert [model["bundle"] for model in document["models"]] == [other.sha12]
+    assert own.bundle.sha12 in document["reasons"][-1]
 
 
 def test_shadow_compares_live_with_batch(own: Small) -> None:
