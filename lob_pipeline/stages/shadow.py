@@ -89,9 +89,8 @@ def shadow_report(home: Home, market: Market, date: str) -> ShadowReport:
         joined = _join(columns, labels[key.clock or ""])
         role = roles.get(key.bundle or "", "")
         last = as_of.get(key.bundle or "")
-        who = {"bundle": key.bundle, "origin": key.origin, "clock": key.clock, "role": role}
-        who |= {"trained_up_to": last, "in_sample": None if last is None else date <= last}
-        models.append({**who, **_figures(joined)})
+        who = {"bundle": key.bundle, "origin": key.origin, "clock": key.clock, "role": role, "trained_up_to": last}
+        models.append({**who, "in_sample": None if last is None else date <= last, **_figures(joined)})
     document = {
         "market": str(market),
         "date": date,
