@@ -34,8 +34,8 @@ def oracle_direction(
 
     Each: ``percentile``, ``p_entry``, ``queues``: by queue model ``filled``, ``effective_n``, ``mean_bps``,
     ``low_bps``, ``high_bps``, ``days``, ``trades_a_day``. One order or position at a time, as the policy. The oracle
-    takes the side whose order is filled and leaves more; where neither is filled the side with the larger p_entry
-    waits in vain.
+    takes the side whose order leaves more, an unfilled one leaving 0: in a rising market it buys in vain rather than
+    sell at a loss, so that no sense of direction earns more. Where both leave the same, the larger p_entry is sent.
     """
     field = field_of(instants, forecast, rows, gates, config)
     orders = instants.orders
@@ -50,9 +50,9 @@ def oracle_direction(
         picked = np.flatnonzero(best >= floor)
         for name, queue in queues.items():
             filled = queue.filled[picked]
-            worth = np.where(filled, np.nan_to_num(queue.edge_bps[picked], nan=queue.charge_bps), -np.inf)
-            waits = np.nan_to_num(p[picked], nan=-1.0).argmax(axis=1)
-            side = np.where(filled.any(axis=1), worth.argmax(axis=1), waits)
+            worth = np.where(filled, np.nan_to_num(queue.edge_bps[picked], nan=queue.charge_bps), 0.0)
+            likelier = np.nan_to_num(p[picked], nan=-1.0).argmax(axis=1)
+            side = np.where(worth[:, 0] == worth[:, 1], likelier, worth.argmax(axis=1))
             score = np.full((rows.size, 2), -np.inf)
             score[picked, side] = np.where(orders.valid[rows[picked], side], 1.0, -np.inf)
             trades = queue.play(score, 0.0)

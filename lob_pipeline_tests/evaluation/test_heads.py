@@ -135,7 +135,7 @@ def test_the_oracle_of_direction_earns_more_than_the_policy() -> None:
     assert oracle_direction(instants, rows, np.full_like(forecast, np.nan), GATES) == []
 
 
-def test_the_oracle_takes_the_filled_side_that_leaves_more() -> None:
+def test_the_oracle_takes_the_side_that_leaves_more() -> None:
     instants, signal = make_instants(blocks=1)
     orders = instants.orders
     orders.filled[""][:] = [True, True]
@@ -146,7 +146,10 @@ def test_the_oracle_takes_the_filled_side_that_leaves_more() -> None:
     assert found["mean_bps"] == -1.0
     orders.filled[""][:, 1] = False
     found = oracle_direction(instants, rows, forecast_of(signal), GATES)[0]["queues"]["proportional"]
-    assert found["mean_bps"] == -3.0, "an oracle of direction cannot choose not to be filled"
+    assert found["filled"] == 0, "waiting in vain leaves more than a loss"
+    orders.edge_bps[""][:, 0] = 2.0
+    found = oracle_direction(instants, rows, forecast_of(signal), GATES)[0]["queues"]["proportional"]
+    assert found["mean_bps"] == 2.0
 
 
 def test_pooled_legs_weigh_folds_by_their_trades() -> None:
