@@ -13,6 +13,7 @@ from lob_pipeline.live.forecast import Forecasts, Identity
 from lob_pipeline.live.publish import live_key, merged, publish_all, publish_day
 from lob_pipeline.live.rows import NUMBERS
 from lob_pipeline.live.spool import RECORD, Spool, read_spool, records_of, spool_files, spooled_dates
+from lob_pipeline.models.outputs import N_OUTPUTS
 from lob_pipeline_tests.live.days import read_predictions
 from lob_pipeline_tests.live.test_gates import IDENTITY, ROWS, forecasts
 
@@ -21,8 +22,10 @@ DAY_NS = 1_767_571_200_000_000_000
 
 
 def of_day(first: int, rows: int = ROWS) -> Forecasts:
-    """Return forecasts of instants that begin ``first`` steps after midnight."""
+    """Return forecasts of instants that begin ``first`` steps after midnight; no head says the same of both sides."""
     found = forecasts(rows)
+    for at, column in enumerate((0, 1, *range(5, N_OUTPUTS))):  # all but direction
+        found.numbers[:, column] += np.float32(0.01 * (at + 1))
     return found._replace(ts_ns=found.ts_ns + DAY_NS + 100_000_000 * first)
 
 
