@@ -40,7 +40,7 @@ _CODE = (
 )
 """What decides a fold's numbers, beside the scoring modules of ``evaluation.trials``."""
 _SUMMARY_CODE = ("evaluation/*.py", "stages/walk_summary.py")
-"""What decides the document and its report once all folds are known."""
+"""What decides the rest of the document and its report once the folds are known: changed, no fold is redone."""
 _PACKAGES = ("numpy", "numba", "torch", "pytorch-lightning", "scikit-learn")
 
 
@@ -91,11 +91,11 @@ def walk_forward(
     if not numbers:
         raise RefusedError(_no_fold(chosen))
     _announce(home, market, chosen, recipe, gates, run_sha)
-    kept = folder / "folds" / _folds_sha256(chosen, recipe)[:12]
-    jobs = _jobs(home, chosen, recipe, gates, numbers, kept, window_days)
+    jobs = _jobs(home, chosen, recipe, gates, numbers, folder / "folds" / run_sha[:12], window_days)
     documents = _run(jobs, workers, say)
     document = summarise(home, chosen, recipe, gates, documents, jobs)
-    document.update(run_sha256=run_sha, seconds=round(time.monotonic() - started, 1))
+    document.update(run_sha256=run_sha, summary_sha256=source_sha256(_SUMMARY_CODE))
+    document["seconds"] = round(time.monotonic() - started, 1)
     from lob_pipeline.evaluation.walk_page import render
 
     write_bytes(report, render(document).encode())
@@ -111,7 +111,8 @@ def standing_walk(home: Home, chosen: TrainingSet, recipe: Recipe | None = None)
     document = read_json(path)
     if document is None or not report.exists():
         return "absent", None
-    fresh = document.get("run_sha256") == _run_sha256(chosen, recipe)
+    now = {"run_sha256": _run_sha256(chosen, recipe), "summary_sha256": source_sha256(_SUMMARY_CODE)}
+    fresh = all(document.get(key) == value for key, value in now.items())
     return "fresh" if fresh else "stale", WalkForward(document, path, report, fresh)
 
 
@@ -120,13 +121,9 @@ def _folder(home: Home, chosen: TrainingSet, recipe: Recipe) -> Path:
     return folder / f"placebo-{recipe.placebo_seed}" if recipe.placebo_seed >= 0 else folder
 
 
-def _folds_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
-    """Return the hash of all that a fold's numbers depend on: folds are kept and found again under it."""
-    return digest([recipe.sha256(), chosen.data_sha256, chosen.block_ns, code_sha256(), load_gates().sha256])
-
-
 def _run_sha256(chosen: TrainingSet, recipe: Recipe) -> str:
-    return digest([_folds_sha256(chosen, recipe), source_sha256(_SUMMARY_CODE)])
+    """Return the hash of all that the folds' numbers and the verdict depend on; folds are found again under it."""
+    return digest([recipe.sha256(), chosen.data_sha256, chosen.block_ns, code_sha256(), load_gates().sha256])
 
 
 def code_sha256() -> str:
