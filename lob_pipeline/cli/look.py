@@ -86,13 +86,15 @@ def _label_lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> int:
-    """What is in the lake, fresh, stale, refused.
+    """What is in the lake, fresh, stale, refused; the newest verdicts; champion and challenger.
 
     Example: lob status
     """
+    from lob_pipeline.stages.learned import learned
     from lob_pipeline.stages.plan import status as run
 
-    emit(run(open_home(home)), as_json, _status_lines)
+    where = open_home(home)
+    emit({**run(where), "learned": learned(where)}, as_json, _status_lines)
     return 0
 
 
@@ -105,6 +107,9 @@ def _status_lines(result: dict[str, Any]) -> Iterator[str]:
             f"{part['table']:14} {part['market']:24} {part['date']} {part['clock'] or '':7} "
             f"{part['state']:8} {part['rows']:>12,} rows  {part['why']}"
         )
+    from lob_pipeline.stages.learned import learned_lines
+
+    yield from learned_lines(result["learned"])
 
 
 def explain(

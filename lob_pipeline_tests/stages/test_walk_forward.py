@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.jit import imported_files
+from lob_pipeline.datasets.cycles import uncovered
+from lob_pipeline.datasets.folds import final_split
+from lob_pipeline.datasets.normalise import fit_normaliser
 from lob_pipeline.evaluation.gates import load_gates
 from lob_pipeline.evaluation.trials import _SCORING as SCORING
 from lob_pipeline.lake import chain
@@ -18,10 +22,13 @@ from lob_pipeline.lake.fingerprint import PACKAGE
 from lob_pipeline.lake.home import Home
 from lob_pipeline.registry.origin import dependency_versions
 from lob_pipeline.stages import walk_forward as stage
+from lob_pipeline.stages.learned import learned, learned_lines
 from lob_pipeline.stages.recipe import Recipe
 from lob_pipeline.stages.train import standing_model, train
-from lob_pipeline.stages.training_set import training_set
+from lob_pipeline.stages.trained_model import read_trained
+from lob_pipeline.stages.training_set import load_instants, training_set
 from lob_pipeline.stages.verdict import verdict
+from lob_pipeline.stages.walk_fold import folds_of, inputs_read
 from lob_pipeline.stages.walk_forward import evaluations_ledger, standing_walk, walk_forward
 from lob_pipeline.stages.walk_lines import walk_lines
 from lob_pipeline_tests.stages.training_lake import CLOCK, LABEL_SETTINGS, MARKET, add_day
@@ -65,6 +72,9 @@ def test_random_outcomes_earn_no_trade_and_the_report_says_why(walked: tuple[Hom
     page = Path(said["report"]).read_text("utf-8")
     assert said["verdict"].replace("_", " ").lower() in page.lower()
     assert any(said["verdict"] in line for line in walk_lines(walk))
+    (newest,) = learned(home)["verdicts"]
+    assert (newest["market"], newest["as_of"], newest["verdict"]) == (str(MARKET), AS_OF, said["verdict"])
+    assert any(said["verdict"] in line for line in learned_lines(learned(home)))
 
 
 def test_the_gates_are_recorded_before_and_each_model_is_one_trial(walked: tuple[Home, dict[str, Any]]) -> None:
@@ -152,6 +162,28 @@ def test_fees_are_those_that_the_edges_paid(walked: tuple[Home, dict[str, Any]])
         assert walk["verdict"]["break_even_maker_fee_bps"] <= even + 1e-9, queue
 
 
+def test_differences_trials_and_classes_are_of_the_right_side_queue_and_dead_zone(
+    walked: tuple[Home, dict[str, Any]],
+) -> None:
+    home, walk = walked
+    found = {name: model["verdict"]["intervals"] for name, model in walk["models"].items()}
+    assert len(walk["paired"]) == 2 * 3
+    for pair in walk["paired"]:
+        mine, other = (found[pair[who]][pair["queue"]]["per_day_bps"] for who in ("model", "against"))
+        assert pair["model"] == "moe"
+        assert pair["mean_bps_a_day"] == pytest.approx(mine - other)
+    for record in chain.verify(home.ledgers / "trials.jsonl").records[: len(RECIPE.contenders)]:
+        summary = record["summary"]
+        assert summary["mean_bps"] == pytest.approx(found[summary["model"]]["pessimistic"]["mean"])
+    instants = load_instants(home, training_set(home, MARKET, AS_OF, CLOCK), inputs_read(RECIPE, CLOCK))
+    for fold, one in zip(folds_of(instants, RECIPE), walk["folds"], strict=True):
+        move, delta = instants.mid_return_bps[fold.test], one["dead_zone_bps"]
+        shares = [np.mean(move < -delta), np.mean(np.abs(move) <= delta), np.mean(move > delta)]
+        heads = walk["models"]["moe"]["folds"][fold.number - 1]["heads"]
+        assert heads["direction"]["majority"] == pytest.approx(max(shares))
+        assert delta > 0.0
+
+
 def test_rolling_training_leaves_out_folds_that_nothing_lies_before(walked: tuple[Home, dict[str, Any]]) -> None:
     home, walk = walked
     rolling = replace(RECIPE, contenders=("moe",), rolling_blocks=1, placebo_seed=5)
@@ -179,6 +211,7 @@ def test_a_placebo_lies_beside_and_leaves_the_verdict_alone(walked: tuple[Home, 
     only = replace(RECIPE, contenders=("moe",), placebo_seed=3)
     found = walk_forward(home, MARKET, AS_OF, CLOCK, recipe=only, workers=1)
     assert found.path.parent.name == "placebo-3"
+    assert found.document["models"]["moe"]["folds"][0]["queues"] != walk["models"]["moe"]["folds"][0]["queues"]
     assert found.document["verdict"]["verdict"] != "TRADE"
     assert json.loads(Path(walk["path"]).read_text("utf-8"))["run_sha256"] == walk["run_sha256"]
 
@@ -192,9 +225,17 @@ def test_training_is_done_once_and_leaves_no_checkpoint(
     assert first.record["fitted"]["parameters"] == first.to_json()["parameters"] > 10_000
     assert not list(first.folder.parent.glob("checkpoint*"))
     assert train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE).fresh
+    chosen = training_set(home, MARKET, AS_OF, CLOCK)
+    names = tuple(first.record["features"])
+    instants = load_instants(home, chosen, names)
+    rows = final_split(instants).train
+    scaling = fit_normaliser(instants.features, rows, names, muted=uncovered(names, instants.ts_ns[rows]))
+    stored = read_trained(first.folder)
+    assert stored is not None
+    assert all(np.array_equal(stored.normaliser[key], value) for key, value in scaling.arrays().items())
+    assert standing_model(home, replace(chosen, data_sha256="another"), RECIPE)[0] == "stale"
     with monkeypatch.context() as patch:
         patch.setattr("lob_pipeline.stages.train.features_fingerprint", lambda names, clock: "another")
-        chosen = training_set(home, MARKET, AS_OF, CLOCK)
         assert standing_model(home, chosen, RECIPE)[0] == "stale", "nobody could register it"
     weights = (first.folder / "weights.safetensors").read_bytes()
     other = train(home, MARKET, AS_OF, CLOCK, recipe=replace(RECIPE, seed=2))
