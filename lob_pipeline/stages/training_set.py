@@ -22,7 +22,8 @@ from lob_pipeline.features.spec import FULL89
 from lob_pipeline.lake.fingerprint import PACKAGE, normalised
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
-from lob_pipeline.lake.paths import list_partitions
+from lob_pipeline.lake.paths import PartitionKey, list_partitions
+from lob_pipeline.lake.quarantine import newest_refusal
 from lob_pipeline.stages.documents import read_json, training_folder, write_json
 from lob_pipeline.stages.survey import clock_of
 from lob_pipeline.stages.training_set_days import DayJudge, LeftOutDay, UsedDay, choose_days
@@ -103,7 +104,7 @@ def training_set(
         )
     dates = [shift_date(as_of, back) for back in range(1 - window_days, 1)]
     clock_id = clock_of(home, market, clock)
-    _must_be_known(home, market, clock_id)
+    _must_be_known(home, market, clock_id, dates)
     judge = DayJudge(home, market, clock_id)
     days, left_out = choose_days([judge.judge(date) for date in dates], minimum_days)
     if len(days) < minimum_days:
@@ -159,7 +160,10 @@ def _same(standing: dict[str, Any], now: dict[str, Any]) -> bool:
     return all(standing.get(k) == v for k, v in now.items() if k not in ("summary", "folds", "fresh"))
 
 
-def _must_be_known(home: Home, market: Market, clock_id: str) -> None:
+def _must_be_known(home: Home, market: Market, clock_id: str, dates: list[str]) -> None:
+    """Raise ``BadInputError`` for a market without features; where a gate refused them their reason is the answer."""
+    if any(newest_refusal(home, PartitionKey("features", market, date, clock_id)) for date in dates):
+        return
     known = {(str(k.market), k.clock) for k in list_partitions(home, "features")}
     if (str(market), clock_id) not in known:
         there = ", ".join(sorted(f"{m} at {c}" for m, c in known)) or "none"

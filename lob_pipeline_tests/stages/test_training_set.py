@@ -208,6 +208,17 @@ def test_every_reason_is_said(tmp_path: Path) -> None:
     assert len(found.left_out) + len(found.days) == 28
 
 
+def test_a_window_of_refused_days_says_why_not_that_there_are_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    refused = judge("nan_rule", False, examined=9, judged=9, message="row 7 lies")
+    for date in ("2026-01-01", "2026-01-02"):
+        add_day(home, date, rows=400, outcomes={"features": [*gates("features")[:1], refused]})
+    with pytest.raises(RefusedError, match="2026-01-01 features refused: nan_rule: row 7 lies"):
+        chosen(home, "2026-01-02")
+    with pytest.raises(BadInputError, match="has no features"):
+        training_set(home, parse_market("sim.ETHUSDT"), "2026-01-02", CLOCK)
+
+
 @pytest.mark.parametrize(
     ("profiled", "minimum", "used"),
     [
