@@ -13,11 +13,12 @@ import torch
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.models import checkpoint as checkpoints
 from lob_pipeline.models.batches import make_windows
+from lob_pipeline.models.calibrate import fit_temperatures
 from lob_pipeline.models.fit import fit, predict, routing
 from lob_pipeline.models.fitted import Fitted
-from lob_pipeline.models.losses import build_truth, measure_scaling
+from lob_pipeline.models.losses import bps_slopes, build_truth, measure_scaling, take_rows
 from lob_pipeline.models.outputs import COLUMN
-from lob_pipeline.models.predict import terciles
+from lob_pipeline.models.predict import load_network, raw_rows, terciles
 from lob_pipeline.models.stream import StreamModel
 from lob_pipeline_tests.models.samples import World, tiny, world
 
@@ -56,6 +57,30 @@ def test_it_learns_the_planted_fill_and_edge(planted: World, fitted: Fitted) -> 
     first, last = fitted.curves[0], fitted.curves[-1]
     assert last["held"]["fill"] < first["held"]["fill"]
     assert {"entry", "direction", "edge", "mfe", "mae", "adverse", "fill", "gate_entropy"} <= set(last["train"])
+
+
+def test_temperatures_and_slopes_are_those_of_the_held_rows(planted: World, fitted: Fitted) -> None:
+    held, train = planted.fold.held, planted.fold.train
+    features = torch.from_numpy(planted.normalised)
+    raw = raw_rows(load_network(fitted), fitted.config, features, planted.segment, held)
+    assert fitted.temperatures == fit_temperatures(raw, planted.targets, held)
+    assert fitted.temperatures != fit_temperatures(raw, planted.targets, train[-held.size :])
+    scaling = measure_scaling(planted.targets, train)
+    truth = build_truth(planted.targets, scaling, train)
+    slopes = bps_slopes(torch.from_numpy(raw), take_rows(truth, torch.from_numpy(held)))
+    assert fitted.scaling == scaling.sloped(slopes)
+    assert slopes != bps_slopes(torch.from_numpy(raw), take_rows(truth, torch.from_numpy(train[-held.size :])))
+
+
+def test_the_best_epoch_is_that_of_the_held_rows(planted: World) -> None:
+    moved = planted.targets.fill.copy()
+    moved[planted.fold.held] = 1.0 - moved[planted.fold.held]  # what is learned gets worse and worse on the held rows
+    done = replace(planted, targets=replace(planted.targets, fill=moved))
+    curves = run(done, epochs=6, patience=6)
+    held = [line["held"]["total"] for line in curves.curves]
+    assert curves.best_epoch == int(np.argmin(held)) < len(held) - 1
+    train = [line["train"]["total"] for line in curves.curves]
+    assert int(np.argmin(train)) > curves.best_epoch
 
 
 def test_the_signed_edge_knows_which_side_is_worth_more(planted: World) -> None:
