@@ -132,6 +132,13 @@ def test_days_that_do_not_touch_share_no_memory(own: Small) -> None:
     assert not own.predictions(DAYS[1])["valid"][0]
 
 
+def test_rows_of_other_code_are_no_memory(own: Small) -> None:
+    write_features(own.home, DAYS[0], day_start_ns(DAYS[1]) - STEP * (ROWS - 1), seed=1, code="other code")
+    result = build_predictions(own.home, MARKET, DAYS[1], own.bundle.path)
+    assert result.manifest.extra["rows_before_the_day"] == 0
+    assert not own.predictions(DAYS[1])["valid"][0]
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_the_size_of_the_chunks_changes_nothing(own: Small, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     before = build_predictions(own.home, MARKET, DAYS[1], own.bundle.path).manifest.content_sha256
