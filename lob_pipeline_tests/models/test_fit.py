@@ -76,11 +76,14 @@ def test_the_best_epoch_is_that_of_the_held_rows(planted: World) -> None:
     moved = planted.targets.fill.copy()
     moved[planted.fold.held] = 1.0 - moved[planted.fold.held]  # what is learned gets worse and worse on the held rows
     done = replace(planted, targets=replace(planted.targets, fill=moved))
-    curves = run(done, epochs=6, patience=6)
-    held = [line["held"]["total"] for line in curves.curves]
-    assert curves.best_epoch == int(np.argmin(held)) < len(held) - 1
-    train = [line["train"]["total"] for line in curves.curves]
-    assert int(np.argmin(train)) > curves.best_epoch
+    best = run(done, epochs=6, patience=6)
+    held = [line["held"]["total"] for line in best.curves]
+    assert best.best_epoch == int(np.argmin(held)) < len(held) - 1
+    train = [line["train"]["total"] for line in best.curves]
+    assert int(np.argmin(train)) > best.best_epoch
+    features = torch.from_numpy(done.normalised)
+    raw = raw_rows(load_network(best), best.config, features, done.segment, done.fold.held)
+    assert best.temperatures == fit_temperatures(raw, done.targets, done.fold.held), "the last epoch's weights are gone"
 
 
 def test_the_signed_edge_knows_which_side_is_worth_more(planted: World) -> None:
