@@ -21,7 +21,7 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
 from lob_pipeline.lake.storage import fsync_directory, storing
 from lob_pipeline.models.outputs import BPS_HEADS
 from lob_pipeline.registry.bundle_files import read_bundle_files
@@ -161,9 +161,14 @@ def load_bundle(folder: Path, sha256: str | None = None, *, any_code: bool = Fal
 
     ``sha256``: what the release ledger says it is, where that is known. ``any_code``: open it for looking at, also
     where this code computes its features differently; never run such a one. Raises ``BadInputError`` when there is no
-    such folder, ``RefusedError`` in one sentence for a changed, missing, additional, linked or oversized file, a
-    format that is not this version's, contents out of range, and features that this code computes differently.
+    such folder (``LobError`` where the ledger says that there is one), ``RefusedError`` in one sentence for a changed,
+    missing, additional, linked or oversized file, a format that is not this version's, contents out of range, and
+    features that this code computes differently.
     """
+    if sha256 is not None and not folder.is_dir():
+        raise LobError(
+            f"bundle {sha256[:12]} is registered, but its folder {folder} is gone: copy it back from MLflow's artifacts"
+        )
     files = read_bundle_files(folder, LIMITS)
     manifest = parse_canonical(files[MANIFEST], folder / MANIFEST)
     if sorted(manifest) != sorted((INFO, ARRAYS)):

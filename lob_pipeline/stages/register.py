@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lob_pipeline.core.errors import BadInputError, LobError, RefusedError
+from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.lake.home import Home
@@ -159,13 +159,7 @@ def _newest_bundle(releases: Releases, market: str) -> Bundle | None:
 
 def read_info(release: Release) -> Bundle:
     """Return a registered bundle for comparing contents: every byte checked, whatever code its features need."""
-    try:
-        return load_bundle(release.path, release.bundle_sha256, any_code=True)
-    except BadInputError as error:
-        raise LobError(
-            f"the bundle of {release.name} {release.semver} is not at {release.path}: copy it back from MLflow's "
-            "artifacts; the next version follows from its contents"
-        ) from error
+    return load_bundle(release.path, release.bundle_sha256, any_code=True)
 
 
 def _comparable(

@@ -195,6 +195,12 @@ def test_a_bundle_of_other_code_can_be_looked_at_only(bundle: Bundle) -> None:
     assert load_bundle(bundle.path, any_code=True).features_fingerprint == "0" * 64
 
 
+def test_a_registered_bundle_that_is_gone_is_a_failure_that_says_where_another_copy_lies(tmp_path: Path) -> None:
+    with pytest.raises(LobError, match="copy it back from MLflow") as caught:
+        load_bundle(tmp_path / "b", "a" * 64)
+    assert caught.value.exit_code == 1
+
+
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.write_bytes(b"x")])
 def test_no_folder_is_bad_input(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "b")
