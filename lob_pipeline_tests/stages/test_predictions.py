@@ -213,6 +213,8 @@ def test_another_bundle_in_the_champions_folder_predicts_nothing(own: Small) -> 
     shutil.copytree(other.path, own.bundle.path)
     with pytest.raises(RefusedError, match="as registered"):
         predictions_of_day(own.home, MARKET, DAYS[0])
+    with pytest.raises(RefusedError, match="as registered"):
+        open_released(own.home, MARKET, "lob-moe@challenger")
     assert not PartitionKey("predictions", MARKET, DAYS[0], "t100ms", other.sha12, "batch").path(own.home).exists()
 
 
