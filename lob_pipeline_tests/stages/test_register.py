@@ -197,6 +197,8 @@ def test_a_verdict_on_other_data_or_recipe_does_not_count(home: Home) -> None:
     assert release.verdict == "NOT_EVALUATED"
     write_verdict(home, record_of(1, DAY, recipe={"preset": "full"}), "TRADE")
     assert register_model(home, BTC, DAY).release.verdict == "NOT_EVALUATED"
+    write_verdict(home, record_of(1, DAY), "TRADE", run_sha256="x" * 64)  # the walk-forward was run again since
+    assert register_model(home, BTC, DAY).release.verdict == "NOT_EVALUATED"
     rolling = {**record_of(1, DAY)["recipe"], "rolling_blocks": 2}
     write_verdict(home, record_of(1, DAY, recipe=rolling), "TRADE")
     assert register_model(home, BTC, DAY).release.verdict == "NOT_EVALUATED"
