@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def _run(jobs: list[FoldJob], workers: int | None, say: Say) -> list[dict[str, A
             found[job.number] = run_fold(job)
             say(_fold_line(found[job.number], len(jobs)))
         return [found[job.number] for job in jobs]
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool:
         running = [pool.submit(run_fold, job) for job in sorted(jobs, key=lambda j: -j.number)]
         try:
             for done in as_completed(running):
@@ -219,6 +220,22 @@ def _run(jobs: list[FoldJob], workers: int | None, say: Say) -> list[dict[str, A
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [found[job.number] for job in jobs]
+
+
+def leave_with_parent() -> None:
+    """End this process when the one that started it ends, however it ends: a killed run leaves no worker behind.
+
+    What a fold has not finished is not written, so nothing is lost but the time.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fold_line(document: dict[str, Any], folds: int) -> str:
