@@ -24,6 +24,7 @@ from lob_pipeline.datasets.targets import Targets, targets
 from lob_pipeline.evaluation.heads import calibration
 from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.labels.spec import LABELS_TABLE
+from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.lake.paths import PartitionKey
@@ -86,8 +87,8 @@ def train(
     """Fit the recipe's network to the training set that ends at ``as_of`` and keep it for registration.
 
     Writes ``HOME/training/<market>/<clock>/<as_of>/model/``. An interrupted training goes on from its last epoch; the
-    same recipe, data and code train nothing again. Raises ``RefusedError`` without usable days, ``LobError`` for a loss
-    that is not a number or a checkpoint that cannot be read.
+    same recipe, data and code train nothing again. Raises ``RefusedError`` without usable days or with features that
+    older code computed, ``LobError`` for a loss that is not a number or a checkpoint that cannot be read.
     """
     say = say or (lambda _: None)
     recipe = recipe or default_recipe(market)
@@ -96,6 +97,7 @@ def train(
     state, standing = standing_model(home, chosen, recipe)
     if state == "fresh" and standing is not None:
         return standing
+    _must_be_of_this_code(home, market, chosen)
     run = _run_sha256(chosen, recipe)
     clock_ = parse_clock(chosen.clock)
     names, left_out = model_inputs(recipe.feature_set, clock_)
@@ -129,6 +131,19 @@ def train(
     write_trained(folder, record, fitted.weights, normaliser.arrays(), check, profile)
     _forget(folder.parent)
     return Trained(record, folder, fresh=False)
+
+
+def _must_be_of_this_code(home: Home, market: Market, chosen: TrainingSet) -> None:
+    """Raise ``RefusedError`` where a day's features are not what the live step would compute today."""
+    for date in chosen.dates:
+        key = PartitionKey("features", market, date, chosen.clock)
+        with open_partition(home, key, FEATURES_TABLE) as features:
+            written = features.manifest.code_fingerprint
+        if written != code_fingerprint("features", partition_instrument(home, market, date)):
+            raise RefusedError(
+                f"{key} was computed by other code than this: run `lob run --market {market}` first, or the model "
+                "would be trained on other features than the live step computes"
+            )
 
 
 def standing_model(home: Home, chosen: TrainingSet, recipe: Recipe | None = None) -> tuple[str, Trained | None]:

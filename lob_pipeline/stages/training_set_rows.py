@@ -55,7 +55,7 @@ def read_instants(home: Home, place: Place, days: Sequence[UsedDay], names: tupl
         raise BadInputError(f"features {', '.join(unknown)} are unknown: see `lob features-list`")
     counts = [_rows_of(home, place, day) for day in days]
     n = sum(counts)
-    must_fit(n * (_BYTES_A_ROW + 4 * len(names)), available_bytes())
+    must_fit(bytes_of(n, len(names)), available_bytes())
     step_ns = parse_clock(place.clock_id).step_ns
     features = np.empty((n, len(names)), np.float32)
     ts_ns, usable = np.empty(n, np.int64), np.empty(n, np.bool_)
@@ -96,6 +96,11 @@ def available_bytes() -> int:
     except FileNotFoundError:
         pass  # no Linux: the next estimate
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def bytes_of(rows: int, features: int) -> int:
+    """Return the memory that so many rows take."""
+    return rows * (_BYTES_A_ROW + 4 * features)
 
 
 def must_fit(needed: int, available: int) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, get_context, parent_process
@@ -30,6 +31,7 @@ from lob_pipeline.registry.origin import dependency_versions
 from lob_pipeline.stages.documents import evaluation_folder, read_json, write_bytes, write_json
 from lob_pipeline.stages.recipe import Recipe, default_recipe, digest
 from lob_pipeline.stages.training_set import WINDOW_DAYS, TrainingSet, load_instants, training_set
+from lob_pipeline.stages.training_set_rows import available_bytes, bytes_of
 from lob_pipeline.stages.walk_fold import FoldJob, folds_of, inputs_read, run_fold
 from lob_pipeline.stages.walk_summary import summarise
 
@@ -93,7 +95,7 @@ def walk_forward(
         raise RefusedError(_no_fold(chosen))
     _announce(home, market, chosen, recipe, gates, run_sha)
     jobs = _jobs(home, chosen, recipe, gates, numbers, folder / "folds" / run_sha[:12], window_days)
-    documents = _run(jobs, workers, say)
+    documents = _run(jobs, min(len(jobs), _processes(chosen, workers)), say)
     document = summarise(home, chosen, recipe, gates, documents, jobs)
     document.update(run_sha256=run_sha, summary_sha256=source_sha256(_SUMMARY_CODE))
     document["seconds"] = round(time.monotonic() - started, 1)
@@ -198,9 +200,18 @@ def _jobs(
     ]
 
 
-def _run(jobs: list[FoldJob], workers: int | None, say: Say) -> list[dict[str, Any]]:
-    """Return the folds' documents in order; as many processes as cores, the longest fold first."""
-    count = min(workers or os.cpu_count() or 1, len(jobs))
+def _processes(chosen: TrainingSet, wanted: int | None) -> int:
+    """Return how many folds to run at a time: as many as there are cores, and as fit into memory.
+
+    A fold holds its rows, their scaled copy and what is being fitted: about three times the rows.
+    """
+    a_fold = 3 * bytes_of(int(chosen.summary["rows"]), int(chosen.summary["inputs"]))
+    fitting = max(1, available_bytes() // a_fold)
+    return int(min(wanted or os.cpu_count() or 1, fitting))
+
+
+def _run(jobs: list[FoldJob], count: int, say: Say) -> list[dict[str, Any]]:
+    """Return the folds' documents in order, ``count`` processes at a time, the longest fold first."""
     models = len(jobs[0].recipe["contenders"])
     say(f"walk-forward     {len(jobs)} folds of {models} models, {count} at a time")
     found: dict[int, dict[str, Any]] = {}
@@ -219,6 +230,11 @@ def _run(jobs: list[FoldJob], workers: int | None, say: Say) -> list[dict[str, A
         except LobError:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        except BrokenProcessPool:
+            raise LobError(
+                "a process that fitted a fold was ended from outside (out of memory?): run it again, finished folds "
+                "are kept; a shorter window (--from, --to) needs less"
+            ) from None
     return [found[job.number] for job in jobs]
 
 

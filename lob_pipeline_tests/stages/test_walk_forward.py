@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from lob_pipeline.stages.recipe import Recipe
 from lob_pipeline.stages.train import standing_model, train
 from lob_pipeline.stages.trained_model import read_trained
 from lob_pipeline.stages.training_set import load_instants, training_set
+from lob_pipeline.stages.training_set_rows import bytes_of
 from lob_pipeline.stages.verdict import verdict
 from lob_pipeline.stages.walk_fold import folds_of, inputs_read
 from lob_pipeline.stages.walk_forward import evaluations_ledger, standing_walk, walk_forward
@@ -241,6 +242,26 @@ def test_training_is_done_once_and_leaves_no_checkpoint(
     other = train(home, MARKET, AS_OF, CLOCK, recipe=replace(RECIPE, seed=2))
     assert not other.fresh
     assert (other.folder / "weights.safetensors").read_bytes() != weights
+
+
+def test_features_of_other_code_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    for seed, date in enumerate(DAYS):
+        add_day(home, date, seed=seed)
+    monkeypatch.setattr("lob_pipeline.stages.train.code_fingerprint", lambda stage, instrument: f"{stage} since then")
+    with pytest.raises(RefusedError, match=r"features of sim\.BTCUSDT on 2026-01-05 at t1s was computed by other code"):
+        train(home, MARKET, AS_OF, CLOCK, recipe=RECIPE)
+    assert not list(home.root.glob("training/**/fitted.json"))
+
+
+def test_a_fold_needs_three_times_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Chosen:
+        summary: ClassVar[dict[str, int]] = {"rows": 1_000_000, "inputs": 89}
+
+    need = 3 * bytes_of(1_000_000, 89)
+    for available, expected in ((0.5 * need, 1), (1.5 * need, 1), (2.5 * need, 2), (9 * need, 4)):
+        monkeypatch.setattr(stage, "available_bytes", lambda a=available: int(a))
+        assert stage._processes(Chosen(), 4) == expected
 
 
 def test_one_block_is_no_fold(tmp_path: Path) -> None:

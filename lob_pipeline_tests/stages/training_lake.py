@@ -8,11 +8,13 @@ import numpy as np
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, Table
 from lob_pipeline.core.units import NS_PER_S, day_start_ns
 from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.labels.spec import LABELS_TABLE
+from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import content_or_absent
@@ -104,7 +106,7 @@ def publish(
     with PartitionWriter(home, key_of(table.name, date), table) as writer:
         writer.write(columns)
         writer.commit(
-            code_fingerprint="f",
+            code_fingerprint=code_fingerprint(table.name, instrument(MARKET)) if table == FEATURES_TABLE else "f",
             inputs=inputs or {},
             outcomes=gates(table.name) if outcomes is None else outcomes,
             extra=extra or {},
