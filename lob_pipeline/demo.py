@@ -147,6 +147,13 @@ def _result(learned: Learned, truth: dict[str, Any], seed: int) -> None:
         f"{learned.walk['maker_fee_bps']:g} bps a passive fill, {learned.walk['taker_fee_bps']:g} bps a crossing one"
     )
     _say(f"known truth      {known}")
+    if edge:
+        oracle = truth["oracle"]["pessimistic"]
+        low, high = oracle["interval_95_bps"]
+        _say(
+            f"                 an oracle that knew all {oracle['signals']} signals earned {oracle['mean_edge_bps']:+.2f} bps "
+            f"[{low:+.2f}, {high:+.2f}] a filled trade before fees (pessimistic queue, {oracle['trades']} filled)"
+        )
     if learned.release:
         _say(
             f"registered       {learned.release['name']} {learned.release['semver']} as challenger "
