@@ -151,8 +151,9 @@ def _result(learned: Learned, truth: dict[str, Any], seed: int) -> None:
         oracle = truth["oracle"]["pessimistic"]
         low, high = oracle["interval_95_bps"]
         _say(
-            f"                 an oracle that knew all {oracle['signals']} signals earned {oracle['mean_edge_bps']:+.2f} bps "
-            f"[{low:+.2f}, {high:+.2f}] a filled trade before fees (pessimistic queue, {oracle['trades']} filled)"
+            f"                 an oracle that knew all {oracle['signals']} signals earned "
+            f"{oracle['mean_edge_bps']:+.2f} bps [{low:+.2f}, {high:+.2f}] a filled trade before fees "
+            f"(pessimistic queue, {oracle['trades']} filled)"
         )
     if learned.release:
         _say(
