@@ -26,7 +26,7 @@ demo: $(STAMP) ## simulate a market, run every stage, print certificates and the
 	@$(BIN)/python -m lob_pipeline.demo --edge-bps $(EDGE)
 
 test: $(STAMP) lint gen-check ## lint and the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff, types, import contracts
 	@$(BIN)/ruff check lob_pipeline lob_pipeline_tests
