@@ -13,6 +13,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.registry.fingerprint import features_fingerprint
 from lob_pipeline.stages.documents import evaluation_folder, read_json
 from lob_pipeline.stages.trained_model import TrainedModel
+from lob_pipeline.stages.walk_forward import code_sha256
 
 MODEL_NAME = "lob-moe"
 NOT_EVALUATED = "NOT_EVALUATED"
@@ -62,7 +63,7 @@ def bundle_arrays(trained: TrainedModel) -> dict[str, npt.NDArray[Any]]:
 
 
 def evaluation_of(home: Home, record: dict[str, Any]) -> dict[str, Any]:
-    """Return the verdict that speaks of this model: same recipe, same data, the standing walk-forward.
+    """Return the verdict that speaks of this model: same recipe, data and code, the standing walk-forward.
 
     Where there is none the verdict is ``NOT_EVALUATED`` with the reason: such a model can be registered, not promoted.
     """
@@ -72,6 +73,8 @@ def evaluation_of(home: Home, record: dict[str, Any]) -> dict[str, Any]:
         return _not_evaluated("no verdict stands on its day: run `lob verdict`")
     if verdict.get("run_sha256") != walk.get("run_sha256"):
         return _not_evaluated("verdict and walk-forward are of different runs: run `lob verdict` again")
+    if walk.get("code_sha256") != code_sha256():
+        return _not_evaluated("the verdict was reached by other code or gates than these: run `lob verdict` again")
     if verdict.get("data_sha256") != record["data"]["data_sha256"]:
         return _not_evaluated("the verdict is on other data than the model was trained on")
     theirs, ours = walk.get("recipe", {}), record["recipe"]

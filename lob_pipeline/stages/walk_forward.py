@@ -97,7 +97,7 @@ def walk_forward(
     jobs = _jobs(home, chosen, recipe, gates, numbers, folder / "folds" / run_sha[:12], window_days)
     documents = _run(jobs, min(len(jobs), _processes(chosen, workers)), say)
     document = summarise(home, chosen, recipe, gates, documents, jobs)
-    document.update(run_sha256=run_sha, summary_sha256=source_sha256(_SUMMARY_CODE))
+    document.update(run_sha256=run_sha, code_sha256=code_sha256(), summary_sha256=source_sha256(_SUMMARY_CODE))
     document["seconds"] = round(time.monotonic() - started, 1)
     from lob_pipeline.evaluation.walk_page import render
 

@@ -21,6 +21,7 @@ from lob_pipeline.registry.fingerprint import features_fingerprint
 from lob_pipeline.registry.store_door import make_database
 from lob_pipeline.stages.documents import evaluation_folder, write_json
 from lob_pipeline.stages.trained_model import model_folder, write_trained
+from lob_pipeline.stages.walk_forward import code_sha256
 from lob_pipeline_tests.registry.samples import sample_info
 
 NAMES = tuple(f.name for f in BUILT[:5])
@@ -118,5 +119,6 @@ def write_verdict(home: Home, record: dict[str, Any], verdict: str, **changes: A
     common = {"run_sha256": "r" * 64, "data_sha256": record["data"]["data_sha256"]}
     document = {"verdict": verdict, "reasons": [f"because {verdict}"], "gates": [], "folds": [], **common, **changes}
     write_json(folder / "verdict.json", document)
-    walk = {**common, "recipe": {**record["recipe"], "placebo_seed": -1, "contenders": ["moe"]}}
+    recipe = {**record["recipe"], "placebo_seed": -1, "contenders": ["moe"]}
+    walk = {**common, "code_sha256": code_sha256(), "recipe": recipe}
     write_json(folder / "walk_forward.json", json.loads(json.dumps(walk)))

@@ -245,3 +245,12 @@ def test_threads_are_no_part_of_a_recipe(home: Home) -> None:
     model = dataclasses.replace(fitted(1), train_config=dataclasses.replace(fitted(1).train_config, threads=2))
     train_sample(home, fitted=model.to_json())
     assert register_model(home, BTC, DAY).state == "already registered"
+
+
+def test_a_verdict_of_other_code_speaks_of_no_model(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_sample(home, verdict="TRADE")
+    monkeypatch.setattr("lob_pipeline.stages.bundle_contents.code_sha256", lambda: "0" * 64)
+    release = register_model(home, BTC, DAY).release
+    assert release.verdict == "NOT_EVALUATED"
+    reasons = load_bundle(release.path, release.bundle_sha256).info["evaluation"]["reasons"]
+    assert reasons == ["the verdict was reached by other code or gates than these: run `lob verdict` again"]
