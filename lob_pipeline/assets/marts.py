@@ -33,7 +33,7 @@ def dbt_marts(home: Home) -> dg.AssetsDefinition:
             os.environ.update(marts.environment)  # dbt reads its paths from the environment
             inputs = marts.write_usable()
             command = ["build", *(["--full-refresh"] if marts.needs_full_refresh() else [])]
-            yield from dbt.cli(command, context=context, target_path=marts.manifest.parent).stream()
+            yield from dbt.cli(command, context=context, target_path=marts.target).stream()
             if not context.op_execution_context.is_subset:
                 marts.record_built(inputs)
 
@@ -43,5 +43,5 @@ def dbt_marts(home: Home) -> dg.AssetsDefinition:
 def dbt_resource(home: Home) -> DbtCliResource:
     """Return the resource that runs dbt on a home's database."""
     marts = Marts(home)
-    project = DbtProject(PROJECT, target_path=marts.folder / "target", profiles_dir=PROJECT)
+    project = DbtProject(PROJECT, target_path=marts.target, profiles_dir=PROJECT)
     return DbtCliResource(project_dir=project, profiles_dir=str(PROJECT), dbt_executable=dbt_executable())

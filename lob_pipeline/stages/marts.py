@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +25,7 @@ from lob_pipeline.lake.locks import WriterLock
 from lob_pipeline.lake.manifest import ABSENT, read_manifest
 from lob_pipeline.lake.paths import list_partitions
 from lob_pipeline.lake.reader import content_or_absent
-from lob_pipeline.lake.storage import storing
+from lob_pipeline.lake.storage import replace_into, storing
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_features"
 READ_TABLES = ("book_snapshots", "trades", "labels")
@@ -47,9 +49,14 @@ class Marts:
         return self.folder / "marts.duckdb"
 
     @property
+    def target(self) -> Path:
+        """Return where a dbt run writes its artifacts. Only the holder of ``lock()`` may trust what lies there."""
+        return self.folder / "target"
+
+    @property
     def manifest(self) -> Path:
-        """Return dbt's manifest."""
-        return self.folder / "target" / "manifest.json"
+        """Return dbt's manifest of the project as it stands today: one name a content, never rewritten in place."""
+        return self.folder / "manifests" / f"{self.project_sha256[:16]}.json"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +65,7 @@ class Marts:
             "LOB_LAKE": str(self.home.lake),
             "LOB_DBT_USABLE": str(self.folder / "usable_partitions.parquet"),
             "LOB_DBT_DATABASE": str(self.database),
-            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_TARGET_PATH": str(self.target),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
@@ -153,22 +160,28 @@ class Marts:
     def ensure_manifest(self) -> Path:
         """Return dbt's manifest, parsing the project only where its files or dbt changed.
 
+        Several processes load the definitions at once (webserver, daemon, test workers): each parses into a folder
+        of its own and renames its result into place, so a reader sees a whole manifest or none.
         Raises ``LobError`` with dbt's own words when the project does not parse.
         """
-        stamp = self.folder / "target" / "parsed.sha256"
-        if self.manifest.exists() and stamp.exists() and stamp.read_text("utf-8") == self.project_sha256:
+        if self.manifest.exists():
             return self.manifest
-        self.folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [dbt_executable(), "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise LobError(f"dbt cannot parse {PROJECT}: {(done.stdout + done.stderr).strip()[-2000:]}")
-        stamp.write_text(self.project_sha256, "utf-8")
+        with storing(self.manifest):
+            self.manifest.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix="parse-", dir=self.folder))
+        try:
+            done = subprocess.run(
+                [dbt_executable(), "parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
+                env={**os.environ, **self.environment, "DBT_TARGET_PATH": str(scratch), "DBT_LOG_PATH": str(scratch)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise LobError(f"dbt cannot parse {PROJECT}: {(done.stdout + done.stderr).strip()[-2000:]}")
+            replace_into(scratch / "manifest.json", self.manifest)
+        finally:
+            shutil.rmtree(scratch)
         return self.manifest
 
 

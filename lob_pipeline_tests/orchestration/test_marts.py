@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -196,10 +197,9 @@ def second(home: Home, first: Columns) -> Columns:
     columns = publish_labels(home, "2026-01-05", 5)
     publish(home, "2026-01-06", 2)
     assert marts.state() == ("stale", "usable partitions changed")
-    parsed = marts.manifest.with_name("parsed.sha256")
-    before = parsed.stat().st_mtime_ns
+    before = marts.manifest.stat().st_mtime_ns
     assert Session(home, lambda line: None, None).build_marts()
-    assert parsed.stat().st_mtime_ns == before  # parsed once
+    assert marts.manifest.stat().st_mtime_ns == before  # parsed once
     return columns
 
 
@@ -281,3 +281,23 @@ def test_the_project_walks_the_sizes_that_the_report_walks() -> None:
     project = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))
     assert tuple(project["vars"]["sizes_quote"]) == SIZES
     assert project["vars"]["levels"] == LEVELS
+
+
+def test_a_manifest_is_whole_or_absent_while_others_parse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Webserver, daemon and test workers load the definitions at once: nobody may read what another still writes."""
+    marts = Marts(Home(tmp_path))
+    seen: list[bool] = []
+
+    def slow_dbt(command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        out = Path(env["DBT_TARGET_PATH"]) / "manifest.json"
+        out.write_text('{"half"', "utf-8")
+        seen.append(marts.manifest.exists())
+        if len(seen) == 1:  # a second process comes while the first is half done
+            assert json.loads(Marts(Home(tmp_path)).ensure_manifest().read_text("utf-8")) == {"by": 2}
+        out.write_text(json.dumps({"by": 2 if len(seen) == 2 and not marts.manifest.exists() else 1}), "utf-8")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", slow_dbt)
+    assert json.loads(marts.ensure_manifest().read_text("utf-8")) == {"by": 1}
+    assert seen == [False, False]
+    assert [p.name for p in marts.folder.iterdir()] == ["manifests"]  # scratch folders are gone
