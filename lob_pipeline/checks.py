@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.core.units import format_ns
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import Manifest
+from lob_pipeline.pages import page_link
 from lob_pipeline.partitions import parse_key
 from lob_pipeline.quality.drift_suites import BOOKS, FEATURES, LABELS, SUITES
 from lob_pipeline.stages.result import StageResult
@@ -73,13 +74,17 @@ CHECKS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class KeyOutcome:
-    """What a stage did with one partition key: a result a table, or why there is none."""
+    """What a stage did with one partition key: a result a table, or why there is none.
+
+    ``reason``: what the UI shows of a key that was not published (``whynot``).
+    """
 
     key: str
     results: tuple[StageResult, ...] = ()
     error: str = ""
     warnings: tuple[CheckOutcome, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    reason: dict[str, Any] = field(default_factory=dict)
 
     @property
     def bad(self) -> bool:
@@ -109,11 +114,11 @@ def with_drift(
     home: Home,
     judge_drift: Callable[[Home, Market, str], DriftReport],
 ) -> KeyOutcome:
-    """Add the drift warnings and the Data Docs link to a key whose one table was published.
+    """Add the drift warnings and the Data Docs link to a key whose one table was built, refused or not.
 
     Drift never fails a partition; when it cannot be evaluated, that is logged and shown as not judged.
     """
-    if outcome.bad:
+    if outcome.error:
         return outcome
     try:
         report = judge_drift(home, *parse_key(outcome.key))
@@ -144,6 +149,8 @@ def settle(context: dg.AssetExecutionContext, outcomes: Sequence[KeyOutcome]) ->
             for event in evaluations(asset, outcome.key, _outcomes(outcome, result)):
                 context.log_event(event)
             if result is None or result.refused:
+                if outcome.reason:
+                    context.log_event(dg.AssetObservation(asset, partition=outcome.key, metadata=outcome.reason))
                 continue
             metadata = metadata_of(result.manifest, str(result.path), dict(outcome.links))
             if bad:
@@ -202,7 +209,7 @@ def metadata_of(manifest: Manifest, path: str, links: dict[str, str] | None = No
     if "base_rates" in manifest.extra:
         metadata["base_rates"] = dg.MetadataValue.json(plain(manifest.extra["base_rates"]))
     for name, target in (links or {}).items():
-        metadata[name] = dg.MetadataValue.path(target)
+        metadata[name] = page_link(target)
     return metadata
 
 

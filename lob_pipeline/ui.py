@@ -10,12 +10,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lob_pipeline.core.errors import LobError
 from lob_pipeline.lake.home import find_home
+from lob_pipeline.pages import REPORTS_FOLDER, REPORTS_URL
 from lob_pipeline.project import find_project
 from lob_pipeline.resources import prepare_instance
 
@@ -32,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     environment = {**os.environ, "DAGSTER_HOME": str(prepare_instance(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
     if home.given:
         environment["LOB_HOME"] = str(home.root)
+    pages = _serve(home.reports)
+    environment[REPORTS_URL] = f"http://127.0.0.1:{pages.server_port}"
+    environment[REPORTS_FOLDER] = str(home.reports)
     workspace = ["-w", str(find_project() / "workspace.yaml")]
     commands = [
         [_beside("dagster-webserver"), "-h", "127.0.0.1", "-p", str(options.port), *workspace],
@@ -48,12 +56,30 @@ def main(arguments: list[str] | None = None) -> int:
     # Sessions of their own: a Ctrl-C reaches this process only, which then ends them in order.
     processes = [subprocess.Popen(c, env=environment, cwd=find_project(), start_new_session=True) for c in commands]
     print(f"open http://127.0.0.1:{options.port} (Ctrl-C stops webserver and daemon)", flush=True)
+    print(f"reports of {home.root} are at {environment[REPORTS_URL]}", flush=True)
     try:
         while not stopping and all(p.poll() is None for p in processes):
             time.sleep(0.2)
     finally:
         _end(processes)
+        pages.shutdown()
+        pages.server_close()
     return 0 if stopping else 1
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    """Serves the pages of a home's reports, in silence."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # the name is http.server's
+        """Say nothing: every page view would be a line between those of webserver and daemon."""
+
+
+def _serve(reports: Path) -> ThreadingHTTPServer:
+    """Serve the reports on a free port of 127.0.0.1 in a thread, until it is shut down."""
+    reports.mkdir(parents=True, exist_ok=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(reports)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def _beside(command: str) -> str:

@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle, with_drift
+from lob_pipeline.assets.common import build_keys, table_spec
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS
 from lob_pipeline.resources import KERNELS, Lake, Stages
 
@@ -16,9 +15,6 @@ def book_snapshots(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(specs=[spec], name="book_snapshots", backfill_policy=POLICY, pool=KERNELS)
     def book_snapshots(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
-        home = lake.home()
-        build = stages.build_books
-        outcomes = [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys]
-        settle(context, [with_drift(context, outcome, home, stages.judge_drift) for outcome in outcomes])
+        build_keys(context, lake.home(), stages.build_books, stages.judge_drift)
 
     return book_snapshots

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
 
-from lob_pipeline.checks import CHECKS, evaluations
+from lob_pipeline.checks import CHECKS, attempt, evaluations, settle, with_drift
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.core.tables import Table
 from lob_pipeline.lake.home import Home
 from lob_pipeline.partitions import parse_key
-from lob_pipeline.resources import Lake
+from lob_pipeline.resources import Drift, Lake
 from lob_pipeline.results import RESULT_CHECKS, recorded_result
 from lob_pipeline.stages.plan import recorded_outcomes
+from lob_pipeline.stages.result import StageResult
+from lob_pipeline.whynot import with_reason
 
 
 def table_spec(table: Table, group: str, part: dg.PartitionsDefinition, deps: Sequence[str]) -> dg.AssetSpec:
@@ -35,6 +37,19 @@ def table_spec(table: Table, group: str, part: dg.PartitionsDefinition, deps: Se
         metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
         kinds={"parquet"},
     )
+
+
+def build_keys(
+    context: dg.AssetExecutionContext,
+    home: Home,
+    build: Callable[[Home, Market, str], StageResult | Sequence[StageResult]],
+    judge_drift: Drift | None = None,
+) -> None:
+    """Build every key of the step by itself and settle them all: good keys published, bad keys named with reason."""
+    outcomes = [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys]
+    if judge_drift is not None:
+        outcomes = [with_drift(context, outcome, home, judge_drift) for outcome in outcomes]
+    settle(context, [with_reason(context, outcome, home) for outcome in outcomes])
 
 
 def table_checks(table: str, part: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:

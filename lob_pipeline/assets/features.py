@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle, with_drift
+from lob_pipeline.assets.common import build_keys, table_spec
 from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.resources import KERNELS, Lake, Stages
 
@@ -16,9 +15,6 @@ def features(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(specs=[spec], name="features", backfill_policy=POLICY, pool=KERNELS)
     def features(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
-        home = lake.home()
-        build = stages.build_features
-        outcomes = [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys]
-        settle(context, [with_drift(context, outcome, home, stages.judge_feature_drift) for outcome in outcomes])
+        build_keys(context, lake.home(), stages.build_features, stages.judge_feature_drift)
 
     return features

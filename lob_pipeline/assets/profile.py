@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle
+from lob_pipeline.assets.common import build_keys, table_spec
 from lob_pipeline.core.tables import SEASONAL_PROFILE
 from lob_pipeline.resources import KERNELS, Lake, Stages
 
@@ -20,8 +19,6 @@ def seasonal_profile(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(specs=[spec], name="seasonal_profile", backfill_policy=POLICY, pool=KERNELS)
     def seasonal_profile(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]) -> None:
-        home = lake.home()
-        build = stages.build_profile
-        settle(context, [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys])
+        build_keys(context, lake.home(), stages.build_profile)
 
     return seasonal_profile

@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from lob_pipeline.assets.common import table_spec
-from lob_pipeline.checks import attempt, settle
+from lob_pipeline.assets.common import build_keys, table_spec
 from lob_pipeline.core.tables import L2_EVENTS, QUOTES, TRADES
 from lob_pipeline.partitions import partition_key
 from lob_pipeline.resources import KERNELS, Lake, Stages
@@ -29,8 +28,6 @@ def raw_tables(part: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(specs=specs, name="raw_tables", backfill_policy=POLICY, pool=KERNELS)
     def raw_tables(context: dg.AssetExecutionContext, lake: Lake, stages: dg.ResourceParam[Stages]):  # type: ignore[no-untyped-def]
-        home = lake.home()
-        build = stages.build_events
-        settle(context, [attempt(context, key, lambda m, d: build(home, m, d)) for key in context.partition_keys])
+        build_keys(context, lake.home(), stages.build_events)
 
     return raw_tables

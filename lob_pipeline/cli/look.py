@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lob_pipeline.cli.output import ClockOption, HomeOption, JsonOption, MarketArgument, emit, open_home
+from lob_pipeline.cli.output import ClockOption, DateArgument, HomeOption, JsonOption, MarketArgument, emit, open_home
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("labels-list")(labels_list)
     app.command("status")(status)
     app.command("explain")(explain)
+    app.command("why")(why)
 
 
 def schema(table: Annotated[str, typer.Argument(help="a table of the lake")], as_json: JsonOption = False) -> int:
@@ -130,3 +131,35 @@ def explain(
 
     emit(run(open_home(home), parse_market(market), parse_instant(ts), clock), as_json, explain_lines)
     return 0
+
+
+def why(
+    market: MarketArgument,
+    date: DateArgument,
+    clock: ClockOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Why a day is (not) there: table by table, with its gates, certificate, history, and what to do. Writes a page.
+
+    Exit 0 whatever the answer is. Example: lob why bybit-linear.BTCUSDT 2025-01-03
+    """
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.stages.dossier import dossier, write_day_page
+
+    where = open_home(home)
+    found = dossier(where, parse_market(market), date, clock)
+    emit({**found.to_json(), "page": str(write_day_page(where, found))}, as_json, _why_lines)
+    return 0
+
+
+def _why_lines(result: dict[str, Any]) -> Iterator[str]:
+    yield f"{result['market']} {result['date']} ({result['clock']}): {result['headline']}"
+    for part in result["tables"]:
+        yield f"  {part['table']:18} {part['state']:8} {part['rows']:>12,} rows  {part['why']}"
+        for gate in part["gates"]:
+            if gate["status"] != "passed":
+                yield f"    {gate['name']:24} {gate['status'].replace('_', ' ')}  {gate['message']}"
+    for sentence in result["advice"]:
+        yield f"  -> {sentence}"
+    yield f"page {result['page']}"

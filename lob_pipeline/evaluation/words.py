@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lob_pipeline.book.certificate import TRADE_TOUCH_SHARE
+
 _NOT_CHECKED = {
     "top_of_book_match": "the venue's own best bid and ask",
     "trade_touch_match": "trades against the touch",
@@ -26,10 +28,10 @@ def certificate_words(certificate: dict[str, Any]) -> dict[str, Any]:
     if not rows:
         against.append("there is no row at all")
     missing = [words for name, words in _NOT_CHECKED.items() if certificate.get(name) is None]
-    holds = bool(certificate["holds"])
+    holds, match = bool(certificate["holds"]), certificate.get("trade_touch_match")
     if touch:
-        # the certificate judges the share against its own threshold: where nothing else speaks against it, this does
-        (proved if holds or against else against).append(touch)
+        sound = match["agree"] >= TRADE_TOUCH_SHARE * match["compared"] if match else holds
+        (proved if sound else against).append(touch)
     return {
         "holds": holds,
         "headline": _headline(holds, certificate, against),

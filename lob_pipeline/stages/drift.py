@@ -16,7 +16,8 @@ from lob_pipeline.labels.spec import LABELS_TABLE
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.locks import WriterLock
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import ABSENT, content_or_absent, open_partition
+from lob_pipeline.lake.quarantine import newest_refusal
+from lob_pipeline.lake.reader import ABSENT, content_or_absent, open_file, open_partition
 from lob_pipeline.quality.drift_suites import SUITES
 from lob_pipeline.quality.expectations import DriftReport, judge_drift
 from lob_pipeline.stages.plan import default_clock
@@ -26,14 +27,15 @@ _TABLES = {table.name: table for table in (BOOK_SNAPSHOTS, FEATURES_TABLE, LABEL
 
 
 def drift(home: Home, market: Market, date: str, table: str = BOOK_SNAPSHOTS.name) -> DriftReport:
-    """Compare a published day of ``table`` with the usable days among the seven before it.
+    """Compare a day of ``table`` with the usable days among the seven before it.
 
-    The pages of a market lie under ``HOME/reports/data_docs/<market>/<clock>/site``. Raises ``RefusedError`` when the
-    day itself is not in the lake or not usable.
+    A refused day is read from quarantine: how it differs from its neighbours is what its reader wants to see. The
+    pages of a market lie under ``HOME/reports/data_docs/<market>/<clock>/site``. Raises ``RefusedError`` when the day
+    was never built.
     """
     clock = default_clock(market)
     suite = SUITES[table]
-    profile = _profile(home, PartitionKey(table, market, date, clock))
+    profile = _day_profile(home, PartitionKey(table, market, date, clock))
     history = {}
     for back in range(TRAILING_DAYS, 0, -1):
         key = PartitionKey(table, market, shift_date(date, -back), clock)
@@ -54,6 +56,14 @@ def feature_drift(home: Home, market: Market, date: str) -> DriftReport:
 def label_drift(home: Home, market: Market, date: str) -> DriftReport:
     """Compare a published day of labels with the days before it: see ``drift``."""
     return drift(home, market, date, LABELS_TABLE.name)
+
+
+def _day_profile(home: Home, key: PartitionKey) -> Columns:
+    refused = newest_refusal(home, key)
+    if refused is None or content_or_absent(home, key) != ABSENT:
+        return _profile(home, key)
+    with open_file(refused, _TABLES[key.table], key) as partition:
+        return SUITES[key.table].profile(partition.read(list(SUITES[key.table].columns)))
 
 
 def _profile(home: Home, key: PartitionKey) -> Columns:
