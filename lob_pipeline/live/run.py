@@ -23,7 +23,8 @@ from lob_pipeline.live.session import Counts, LiveSession
 from lob_pipeline.live.socket import PUBLIC_URLS, Listener, ResyncError, talk_of
 from lob_pipeline.sim.recorded import frames, recorded_files
 from lob_pipeline.venues.decode import LiveDecoder
-from lob_pipeline.venues.detect import FileInfo, Format
+from lob_pipeline.venues.detect import FileInfo
+from lob_pipeline.venues.forms import websocket_form
 from lob_pipeline.venues.job import Job
 
 Say = Callable[[str], None]
@@ -118,7 +119,7 @@ def run_live(
     session = LiveSession(
         home, opened, instrument, recorded=recorded, profile_of=profile_of or (lambda _date: own_profile)
     )
-    format: Format = infos[0].format if infos else _format(instrument)
+    format = infos[0].format if infos else websocket_form(instrument.market.venue)
     feed = make_feed(instrument, session)
     run = _Run(session, feed, LiveDecoder(instrument, format), say, options.status_s)
     run.resync_by_connecting = bool(url) and instrument.sequence == "plus_one"
@@ -179,10 +180,6 @@ def _public_url(instrument: Instrument) -> str:
             "a recording with --path"
         )
     return url
-
-
-def _format(instrument: Instrument) -> Format:
-    return "binance_raw" if instrument.market.venue.startswith("binance") else "bybit_messages"
 
 
 def status_line(counts: Counts) -> str:

@@ -3,8 +3,8 @@
 ``venues.decode.decode_file`` yields these blocks; ``venues.detect.detect_file`` says what a file is. Three kinds of
 rows share one file (book messages, trades, quotes) and each carries ``line``, the 0-based line of the file it came
 from, so that streams can be merged in the order in which they were written. Rows of one line keep the order in which
-they were sent; a line never yields two kinds. Times are nanoseconds UTC, 0 where unknown; ids are -1 where the venue
-has none.
+they were sent; a line never yields two kinds, but for the best bid and ask that a checksum vouches for, which follow
+their message. Times are nanoseconds UTC, 0 where unknown; ids are -1 where the venue has none.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class DecodedBlock:
 
     ``off_grid_lots`` counts sizes rounded down to whole lots (only where the instrument allows it). ``skipped`` counts
     lines that are no rows, by reason: ``control`` (acks, pongs), ``other_symbol`` (declared multi-symbol recordings),
-    ``other_stream`` (mark prices), ``instrument_info``. Nothing else is ever skipped.
+    ``other_stream`` (mark prices), ``instrument_info``. Nothing else is ever skipped. ``checksums``: how many of the
+    venue's own checksums of its book were compared and equal, None where the format has none.
     """
 
     first_line: int
@@ -130,3 +131,4 @@ class DecodedBlock:
     quotes: QuoteRows
     off_grid_lots: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    checksums: tuple[int, int] | None = None

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
-from lob_pipeline.venues import binance, binance_kernel, bybit, bybit_csv, bybit_csv_kernel, bybit_kernel
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.block import DecodedBlock, Int64s
-from lob_pipeline.venues.bybit_spelled_kernel import SPELLING as BYBIT_SPELLING
-from lob_pipeline.venues.detect import FileInfo, Format, detect_file
+from lob_pipeline.venues.detect import FileInfo, detect_file
+from lob_pipeline.venues.form import Decoder, FileReader, Format
+from lob_pipeline.venues.forms import decoder_of, form_of
 from lob_pipeline.venues.job import Job, address, finish
 from lob_pipeline.venues.lines import UnreadableError
 from lob_pipeline.venues.memory import PADDING
@@ -22,21 +23,6 @@ from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines
 
 _LINE_END = b"\n" * (1 + PADDING)
-
-
-class Decoder(NamedTuple):
-    """How a format is read: ``scan`` (kernel: base, start, end, job -> position) and, for what it leaves, ``read``."""
-
-    scan: Callable[[int, int, int, int], int]
-    read: Callable[[bytes, int, Job], None]
-    spelling: tuple[str, ...] = ()
-
-
-DECODERS: dict[Format, Decoder] = {
-    "bybit_messages": Decoder(bybit_kernel.scan_block, bybit.read_line, BYBIT_SPELLING),
-    "bybit_trades_csv": Decoder(bybit_csv_kernel.scan_block, bybit_csv.read_line),
-    "binance_raw": Decoder(binance_kernel.scan_block, binance.read_line),
-}
 
 
 def decode_file(
@@ -51,16 +37,22 @@ def decode_file(
     """
     info = info or detect_file(path)
     info.require(instrument.market)
-    decoder = DECODERS[info.format]
+    form = form_of(info.format)
+    if form.blocks is not None:
+        yield from form.blocks(path, instrument, info)
+        return
+    decoder = decoder_of(info.format)
     job = Job(instrument, decoder.spelling)
+    read, reader = _reader(decoder, job)
     line = 0
     for data, size, offset in open_source(path, BLOCK_BYTES):
         job.renew(size)
-        _scan(path, decoder, job, data, size, line, offset)
+        _scan(path, decoder, read, job, data, size, line, offset)
         lines = int(job.card[card.N_LINES])
         if recv_times is not None and line + lines > len(recv_times):
             raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
-        yield finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
+        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
+        yield block if reader is None else replace(block, checksums=reader.checksums())
         line += lines
     if recv_times is not None and line != len(recv_times):
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
@@ -72,15 +64,34 @@ def _recv_mismatch(path: Path, times: int, lines: str) -> str:
     )
 
 
+def _reader(decoder: Decoder, job: Job) -> tuple[Callable[[bytes, int], None], FileReader | None]:
+    """Return what reads the lines that the scan leaves, and the reader with a memory where the form has one."""
+    if decoder.begin is None:
+        return partial(_read_stateless, decoder, job), None
+    reader = decoder.begin(job)
+    return reader.read, reader
+
+
+def _read_stateless(decoder: Decoder, job: Job, line: bytes, offset: int) -> None:
+    decoder.read(line, offset, job)
+
+
 def _scan(
-    path: Path, decoder: Decoder, job: Job, data: bytes | bytearray, size: int, first_line: int, offset: int
+    path: Path,
+    decoder: Decoder,
+    read: Callable[[bytes, int], None],
+    job: Job,
+    data: bytes | bytearray,
+    size: int,
+    first_line: int,
+    offset: int,
 ) -> None:
     base = address(np.frombuffer(data, dtype=np.uint8))
     position = 0
     while (position := decoder.scan(base, position, size, job.address)) < size:
         end = data.index(b"\n", position)
         try:
-            decoder.read(bytes(data[position:end]), position, job)
+            read(bytes(data[position:end]), position)
         except UnreadableError as error:
             line = first_line + int(job.card[card.N_LINES]) + 1
             raise BadInputError(
@@ -118,13 +129,14 @@ class LiveDecoder:
     """
 
     def __init__(self, instrument: Instrument, format: Format, max_bytes: int = 1 << 20) -> None:
-        self._decoder = DECODERS[format]
+        self._decoder = decoder_of(format)
         self._buffer = np.zeros(max_bytes + len(_LINE_END), dtype=np.uint8)
         self._bytes = memoryview(self._buffer.data)
         self._base = address(self._buffer)
         self._max_bytes = max_bytes
         self.job = Job(instrument, self._decoder.spelling)
         self.job.renew(max_bytes)
+        self._read, self._reader = _reader(self._decoder, self.job)
         self._counters = self.job.card[card.COUNTERS]
 
     def decode(self, message: bytes, recv_ns: int = 0) -> Job:
@@ -141,7 +153,7 @@ class LiveDecoder:
         self.job.card[card.RECV_NS_HERE] = recv_ns
         if self._decoder.scan(self._base, 0, size + 1, self.job.address) <= size:
             try:
-                self._decoder.read(message, 0, self.job)
+                self._read(message, 0)
             except UnreadableError as error:
                 raise BadInputError(f"live message, byte {error.at}: {error}") from error
             self.job.card[card.N_LINES] += 1
@@ -149,4 +161,5 @@ class LiveDecoder:
 
     def block(self) -> DecodedBlock:
         """Return the last message's rows as a block whose level columns are views of the reused buffers."""
-        return finish(self.job, self._buffer, 0, 0, None)
+        found = finish(self.job, self._buffer, 0, 0, None)
+        return found if self._reader is None else replace(found, checksums=self._reader.checksums())

@@ -6,22 +6,17 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.units import parse_date
-from lob_pipeline.venues import binance, bybit, bybit_csv
-from lob_pipeline.venues.lines import UnreadableError, parse_object, shown
+from lob_pipeline.venues.form import Form, Format, Said, Stream
+from lob_pipeline.venues.forms import FORMS, KNOWN, form_of
+from lob_pipeline.venues.lines import UnreadableError, shown
 from lob_pipeline.venues.source import Container, container_of, open_source
 
-Format = Literal["bybit_messages", "bybit_trades_csv", "binance_raw"]
-Stream = Literal["book", "trades", "quotes"]
+__all__ = ["KNOWN", "FileInfo", "Format", "Stream", "declared_day", "detect_file", "instruments_beside"]
 
-KNOWN = (
-    "Bybit messages (orderbook.*, publicTrade.*), Bybit trade archives (csv), Binance recordings "
-    "(receive stamp and JSON a line, or ts_local wrappers)"
-)
 _BOOK_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})_([A-Z0-9_-]+)_ob\d+\.data(\.zip)?\Z")
 _TRADES_NAME = re.compile(r"([A-Z0-9_-]*?[A-Z])(\d{4}-\d{2}-\d{2})\.csv(\.gz)?\Z")
 _SAMPLE_BYTES = 256 << 10
@@ -42,7 +37,7 @@ class FileInfo:
     path: Path
     container: Container
     format: Format
-    family: Literal["bybit", "binance"]
+    family: str
     symbols: tuple[str, ...]
     streams: tuple[Stream, ...]
     declared_day: str | None = None
@@ -54,19 +49,12 @@ class FileInfo:
     @property
     def markets(self) -> tuple[Market, ...]:
         """The markets the file may hold, likeliest first."""
-        if self.family == "bybit":
-            venues = {None: ("bybit-linear", "bybit-spot"), False: ("bybit-linear",), True: ("bybit-spot",)}[self.spot]
-        else:
-            spot = ("binance-spot",)
-            futures = ("binance-coinm",) if any("USD_" in s for s in self.symbols) else ("binance-usdm",)
-            venues = {None: futures + spot, False: futures, True: spot}[self.spot]
+        venues = form_of(self.format).likely(self.symbols, self.spot)
         return tuple(Market(venue, symbol) for symbol in self.symbols for venue in venues)
 
     def require(self, market: Market) -> None:
         """Raise ``BadInputError`` unless the file can hold ``market``."""
-        family = "bybit" if market.venue == "sim" else market.venue.partition("-")[0]
-        spot = market.venue.endswith("-spot")
-        if family != self.family or (self.spot is not None and self.family == "binance" and spot != self.spot):
+        if not form_of(self.format).accepts(market.venue, self.spot):
             likely = ", ".join(map(str, self.markets)) or self.family
             raise BadInputError(f"{self.path} holds {self.format}, not messages of {market}: it looks like {likely}")
         if self.symbols and market.symbol not in self.symbols:
@@ -80,12 +68,13 @@ def detect_file(path: Path) -> FileInfo:
     container = container_of(path)
     block = next(open_source(path, _SAMPLE_BYTES))
     lines = bytes(block.data[: block.size]).split(b"\n")[:_SAMPLE_LINES]
-    found = _Sample(path)
+    form: Form | None = None
+    said = Said(path)
     for number, line in enumerate(lines):
         if not line:
             continue
         try:
-            found.add(line)
+            form = _take(line, form, said)
         except UnreadableError as error:
             if number == 0:
                 raise BadInputError(
@@ -93,96 +82,49 @@ def detect_file(path: Path) -> FileInfo:
                     f"expected {KNOWN}"
                 ) from error
             break  # decoding will name the line; what the lines before it said is enough to begin
-        if found.complete:
+        if said.complete:
             break
-    return found.info(container)
+    if form is None:
+        raise BadInputError(f"{path}: unknown format, no line tells what it is: expected {KNOWN}")
+    return _info(container, form, said)
 
 
-class _Sample:
-    """What the lines seen so far said."""
+def _take(line: bytes, form: Form | None, said: Said) -> Form:
+    """Let the file's form take the line, or find the form that does. Raises ``UnreadableError`` when none does."""
+    if form is not None:
+        if not form.sniff(line, said):
+            raise UnreadableError(f"{form.name} as before", shown(line[:60].decode("utf-8", "replace")))
+        return form
+    unreadable: UnreadableError | None = None
+    for candidate in FORMS:
+        try:
+            if candidate.sniff(line, said):
+                return candidate
+        except UnreadableError as error:
+            unreadable = unreadable or error
+    raise unreadable or UnreadableError("a known message", shown(line[:60].decode("utf-8", "replace")))
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.format: Format | None = None
-        self.symbols: dict[str, None] = {}
-        self.streams: dict[Stream, None] = {}
-        self.grids: dict[str, tuple[str, str]] = {}
-        self.spot: bool | None = None
-        self.several = False
-        self.complete = False
 
-    def add(self, line: bytes) -> None:
-        if self.format == "bybit_trades_csv" or (self.format is None and bybit_csv.is_header(line)):
-            self._add_csv(line)
-            return
-        start = binance.stamp_end(line)
-        found = parse_object(line, start)
-        if start or binance.is_message(found):
-            self._add_binance(found)
-        elif "topic" in found or bybit.is_control(found):
-            self._add_bybit(found)
-        else:
-            raise UnreadableError("a known message", shown(line[:60].decode("utf-8", "replace")))
-
-    def _be(self, format: Format) -> None:
-        if self.format not in (None, format):
-            raise UnreadableError(f"{self.format} as before", format)
-        self.format = format
-
-    def _add_csv(self, line: bytes) -> None:
-        if self.format is None:
-            self.format = "bybit_trades_csv"
-            self._header = line.decode("ascii").removesuffix("\r").split(",")
-            self.streams["trades"] = None
-            return
-        cells = line.decode("ascii", "replace").split(",")
-        if len(cells) == len(self._header):
-            self.symbols[cells[self._header.index("symbol")]] = None
-        self.complete = True
-
-    def _add_bybit(self, found: dict[str, Any]) -> None:
-        self._be("bybit_messages")
-        if "topic" in found:
-            symbol, depth = bybit.topic_of(str(found["topic"]))
-            self.symbols[symbol] = None
-            self.streams["book" if depth else "trades"] = None
-
-    def _add_binance(self, found: dict[str, Any]) -> None:
-        self._be("binance_raw")
-        said = binance.describe(found)
-        self.several |= said.wrapped
-        if said.symbol:
-            self.symbols[said.symbol] = None
-        if said.stream:
-            self.streams[said.stream] = None
-        if said.spot is not None:
-            self.spot = said.spot
-        if said.grid and said.symbol:
-            self.grids[said.symbol] = said.grid
-
-    def info(self, container: Container) -> FileInfo:
-        if self.format is None:
-            raise BadInputError(f"{self.path}: unknown format, no line tells what it is: expected {KNOWN}")
-        grids, category = instruments_beside(self.path)
-        spot = self.spot
-        if self.format != "binance_raw" and category is not None:
-            spot = category == "spot"
-        recv = self.path.with_name(
-            re.sub(r"\.(ndjson|jsonl|json|txt)(\.gz|\.zst)?\Z", "", self.path.name) + _RECV_SUFFIX
-        )
-        return FileInfo(
-            path=self.path,
-            container=container,
-            format=self.format,
-            family="binance" if self.format == "binance_raw" else "bybit",
-            symbols=tuple(self.symbols),
-            streams=tuple(self.streams),
-            declared_day=declared_day(self.path.name),
-            grids={**grids, **self.grids},
-            spot=spot,
-            several_symbols=self.several,
-            recv_path=recv if recv != self.path and recv.is_file() else None,
-        )
+def _info(container: Container, form: Form, said: Said) -> FileInfo:
+    path = said.path
+    grids, category = instruments_beside(path)
+    spot = said.spot
+    if form.family == "bybit" and category is not None:
+        spot = category == "spot"
+    recv = path.with_name(re.sub(r"\.(ndjson|jsonl|json|txt)(\.gz|\.zst)?\Z", "", path.name) + _RECV_SUFFIX)
+    return FileInfo(
+        path=path,
+        container=container,
+        format=form.name,
+        family=form.family,
+        symbols=tuple(said.symbols),
+        streams=tuple(said.streams),
+        declared_day=declared_day(path.name),
+        grids={**grids, **said.grids},
+        spot=spot,
+        several_symbols=said.several,
+        recv_path=recv if recv != path and recv.is_file() else None,
+    )
 
 
 def declared_day(name: str) -> str | None:

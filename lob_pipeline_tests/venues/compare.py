@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 from unittest import mock
 
 from lob_pipeline.core.instrument import Instrument, parse_market
@@ -13,6 +12,7 @@ from lob_pipeline.core.markets import instrument
 from lob_pipeline.venues.block import DecodedBlock
 from lob_pipeline.venues.decode import decode_file
 from lob_pipeline.venues.detect import FileInfo
+from lob_pipeline.venues.forms import form_of
 from lob_pipeline.venues.source import BLOCK_BYTES
 from lob_pipeline_tests.naive.decode import NaiveDecoder, NaiveRows
 from lob_pipeline_tests.venues.samples import Sample
@@ -55,8 +55,7 @@ def decoded(path: Path, market: Instrument) -> NaiveRows:
 
 def info_of(sample: Sample, path: Path) -> FileInfo:
     """What ``detect_file`` says of a sample: for bytes whose beginning may be damaged on purpose."""
-    family: Literal["bybit", "binance"] = "binance" if sample.format == "binance_raw" else "bybit"
-    return FileInfo(path, "plain", sample.format, family, (), (), several_symbols=True)
+    return FileInfo(path, "plain", sample.format, form_of(sample.format).family, (), (), several_symbols=True)
 
 
 def decode_bytes(sample: Sample, block_bytes: int = BLOCK_BYTES) -> NaiveRows:

@@ -16,8 +16,9 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.tables import L2_EVENTS
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.bybit_spelled_kernel import scan_spelled
-from lob_pipeline.venues.decode import DECODERS, LiveDecoder
+from lob_pipeline.venues.decode import LiveDecoder
 from lob_pipeline.venues.detect import detect_file
+from lob_pipeline.venues.forms import decoder_of
 from lob_pipeline.venues.job import Job, address, finish
 from lob_pipeline_tests.venues.compare import decode_bytes, decoded, market, reference, rows_of
 from lob_pipeline_tests.venues.samples import SAMPLES, Sample
@@ -106,7 +107,7 @@ def test_live_decoder_gives_the_same_rows(name: str) -> None:
 def test_scanner_and_complete_reader_agree(name: str) -> None:
     """The scanner understands every usual line itself, and the reader it falls back on says the same."""
     sample = SAMPLES[name]
-    decoder = DECODERS[sample.format]
+    decoder = decoder_of(sample.format)
     job = Job(market(sample.market), decoder.spelling)
     job.renew(len(sample.data))
     for line in sample.data.splitlines():
@@ -177,7 +178,7 @@ def test_the_exchange_s_own_spelling_is_matched() -> None:
     """A delta as Bybit writes it must take the short way: a change of spelling would only show as lost speed."""
     sample = SAMPLES["bybit_book"]
     line = sample.data.splitlines()[1] + b"\n" * 17
-    job = Job(market(sample.market), DECODERS["bybit_messages"].spelling)
+    job = Job(market(sample.market), decoder_of("bybit_messages").spelling)
     job.renew(len(line))
     base = address(np.frombuffer(line, np.uint8))
     assert scan_spelled(base, base, job.address) < 0  # the file's depth is not known yet
