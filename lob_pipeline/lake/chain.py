@@ -116,6 +116,58 @@ def append(
     return Chain((*chain.records, record), head)
 
 
+class ChainWriter:
+    """One process's hand on a ledger that it appends to for months: the chain is verified when it is opened, and again
+    only when someone else has written since; each append then costs its own lines.
+
+    Appends are whole when this process is killed; ``sync`` makes them survive a power cut. Raises as ``append`` does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fsync_directory(path.parent)
+        self._end, self._head = 0, GENESIS
+        self.records = self._catch_up()
+        """The records that were there when it was opened."""
+
+    def _catch_up(self) -> tuple[dict[str, Any], ...]:
+        data = _whole(_read(self._handle))
+        chain = _checked(self._path, data)
+        self._end, self._head = len(data), chain.head
+        return chain.records
+
+    def append(self, *records: dict[str, Any]) -> None:
+        """Append records, all or none."""
+        if any(set(record) & set(_OWN) for record in records):
+            raise ValueError(f"{_OWN} belong to the chain")
+        with storing(self._path):
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            try:
+                if os.fstat(self._handle).st_size != self._end:
+                    self._catch_up()
+                lines, head = [], self._head
+                for record in records:
+                    line, head = _link(record, head)
+                    lines.append(f"{line}\n")
+                data = "".join(lines).encode()
+                _write(self._handle, data, self._end, durable=False)
+                self._end, self._head = self._end + len(data), head
+            finally:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def sync(self) -> None:
+        """Make what was appended durable."""
+        os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Make everything durable and let go."""
+        os.fsync(self._handle)
+        os.close(self._handle)
+
+
 def _read(handle: int) -> bytes:
     parts = []
     offset = 0
@@ -125,14 +177,15 @@ def _read(handle: int) -> bytes:
     return b"".join(parts)
 
 
-def _write(handle: int, data: bytes, end: int) -> None:
-    """Write at ``end`` and fsync; on failure the file ends there again."""
+def _write(handle: int, data: bytes, end: int, *, durable: bool = True) -> None:
+    """Write at ``end`` and (``durable``) fsync; on failure the file ends there again."""
     os.ftruncate(handle, end)
     try:
         written = 0
         while written < len(data):
             written += os.pwrite(handle, data[written:], end + written)
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
     except OSError:
         os.ftruncate(handle, end)
         raise

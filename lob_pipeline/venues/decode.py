@@ -19,6 +19,7 @@ from lob_pipeline.venues.forms import decoder_of, form_of
 from lob_pipeline.venues.job import Job, address, finish
 from lob_pipeline.venues.lines import UnreadableError
 from lob_pipeline.venues.memory import PADDING
+from lob_pipeline.venues.segment import Tolerant, unwrapped
 from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines
 
@@ -41,6 +42,9 @@ def decode_file(
     if form.blocks is not None:
         yield from form.blocks(path, instrument, info)
         return
+    if info.segment is not None:
+        yield from _decode_segment(path, instrument, info)
+        return
     decoder = decoder_of(info.format)
     job = Job(instrument, decoder.spelling)
     read, reader = _reader(decoder, job)
@@ -56,6 +60,29 @@ def decode_file(
         line += lines
     if recv_times is not None and line != len(recv_times):
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
+
+
+def _decode_segment(path: Path, instrument: Instrument, info: FileInfo) -> Iterator[DecodedBlock]:
+    """Yield the rows of a recorder's segment: the venue's messages with the recorder's receive times."""
+    decoder = decoder_of(info.format)
+    job = Job(instrument, decoder.spelling)
+    read, reader = _reader(decoder, job)
+    tolerant = Tolerant(path, read, job)
+    line = known = 0
+    for (data, size, offset), recv_ns, unread in unwrapped(path, BLOCK_BYTES):
+        job.renew(size)
+        _scan(path, decoder, tolerant, job, data, size, line, offset)
+        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, None)
+        for rows in (block.book, block.trades, block.quotes):
+            rows.ts_recv_ns[:] = recv_ns[rows.line - line]
+        skipped = {"unread": unread, "unreadable": tolerant.unreadable - known}
+        known, line = tolerant.unreadable, line + int(job.card[card.N_LINES])
+        yield replace(
+            block,
+            skipped={**block.skipped, **{why: count for why, count in skipped.items() if count}},
+            checksums=reader.checksums() if reader else None,
+        )
+    tolerant.judge(line)
 
 
 def _recv_mismatch(path: Path, times: int, lines: str) -> str:

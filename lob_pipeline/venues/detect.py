@@ -11,8 +11,9 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.units import parse_date
 from lob_pipeline.venues.form import Form, Format, Said, Stream
-from lob_pipeline.venues.forms import FORMS, KNOWN, form_of
+from lob_pipeline.venues.forms import FORMS, KNOWN, form_of, websocket_form
 from lob_pipeline.venues.lines import UnreadableError, shown
+from lob_pipeline.venues.segment import MAGIC, header_of, market_of
 from lob_pipeline.venues.source import Container, container_of, open_source
 
 __all__ = ["KNOWN", "FileInfo", "Format", "Stream", "declared_day", "detect_file", "instruments_beside"]
@@ -31,7 +32,8 @@ class FileInfo:
     ``symbols``: in order of appearance, as markets name them. ``streams``: kinds of rows seen. ``declared_day``: of an
     archive's name. ``grids``: symbol -> (tick, lot) as decimal strings where the recording carries them.
     ``spot``: whether the market is a spot market, None where messages do not tell. ``several_symbols``: the format says
-    of each line which symbol it is of, so that others may be skipped.
+    of each line which symbol it is of, so that others may be skipped. ``segment``: the market that a recorder's segment
+    was recorded for (``venues.segment``), None for other files.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class FileInfo:
     spot: bool | None = None
     several_symbols: bool = False
     recv_path: Path | None = None
+    segment: Market | None = None
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -54,6 +57,8 @@ class FileInfo:
 
     def require(self, market: Market) -> None:
         """Raise ``BadInputError`` unless the file can hold ``market``."""
+        if self.segment not in (None, market):
+            raise BadInputError(f"{self.path} was recorded for {self.segment}: expected {market}")
         if not form_of(self.format).accepts(market.venue, self.spot):
             likely = ", ".join(map(str, self.markets)) or self.family
             raise BadInputError(f"{self.path} holds {self.format}, not messages of {market}: it looks like {likely}")
@@ -68,6 +73,8 @@ def detect_file(path: Path) -> FileInfo:
     container = container_of(path)
     block = next(open_source(path, _SAMPLE_BYTES))
     lines = bytes(block.data[: block.size]).split(b"\n")[:_SAMPLE_LINES]
+    if lines[0].startswith(MAGIC):
+        return _segment(path, container, lines[0])
     form: Form | None = None
     said = Said(path)
     for number, line in enumerate(lines):
@@ -87,6 +94,13 @@ def detect_file(path: Path) -> FileInfo:
     if form is None:
         raise BadInputError(f"{path}: unknown format, no line tells what it is: expected {KNOWN}")
     return _info(container, form, said)
+
+
+def _segment(path: Path, container: Container, first_line: bytes) -> FileInfo:
+    """Return what a segment's own first line says: its messages are those that the venue's websocket speaks."""
+    market = market_of(path, header_of(path, first_line))
+    form = form_of(websocket_form(market.venue))
+    return FileInfo(path, container, form.name, form.family, (market.symbol,), ("book", "trades"), segment=market)
 
 
 def _take(line: bytes, form: Form | None, said: Said) -> Form:
