@@ -13,6 +13,7 @@ from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import ABSENT, Manifest, read_manifest
 from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.quarantine import newest_refusal
 from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.stages.ingest_carry import Closing, closing_of_partition
 from lob_pipeline.stages.ingest_days import TABLES, DayBuild
@@ -56,16 +57,23 @@ class Built:
                 "sources": [s.name for s in sources],
                 "off_grid_lots": sum(self.off_grid_lots.get(s.sha256, 0) for s in sources),
             }
-            extra["lineage"] = self._lineage(date, swapped)
+            extra["lineage"] = self._lineage(date, inputs, swapped)
             sealed[date] = day.seal(fingerprint, inputs, extra)
         return sealed
 
-    def _lineage(self, date: str, swapped: bool) -> list[dict[str, Any]]:
-        """Return what stood in this day's place before it was replaced, oldest first."""
+    def _lineage(self, date: str, inputs: dict[str, str], swapped: bool) -> list[dict[str, Any]]:
+        """Return what stood in this day's place before it was replaced, oldest first.
+
+        A source that the standing day was built from and this one is not was replaced, whoever builds: the ledger may
+        have been told earlier, and the orchestrator builds now.
+        """
+        key = PartitionKey("l2_events", self.instrument.market, date)
+        refused = newest_refusal(self.home, key)
         try:
-            old = read_manifest(PartitionKey("l2_events", self.instrument.market, date).path(self.home))
+            old = read_manifest(refused if refused and not key.path(self.home).exists() else key.path(self.home))
         except (FileNotFoundError, RefusedError):
             return []
+        swapped = swapped or bool(_sources_of(old.inputs) - _sources_of(inputs))
         gone = [{"content_sha256": old.content_sha256, "inputs": old.inputs}] if swapped else []
         return [*old.extra.get("lineage", []), *gone]
 

@@ -52,7 +52,7 @@ def test_a_day_is_compared_with_the_usable_days_before_it(tmp_path: Path) -> Non
     assert not any(o.name in BOOKS.checks for o in read_manifest(path).outcomes)
 
 
-def test_ungated_days_are_no_history_and_no_day_to_judge(tmp_path: Path) -> None:
+def test_refused_days_are_no_history_but_are_held_against_it(tmp_path: Path) -> None:
     home = Home(tmp_path)
     publish(home, "2026-01-01", 1)
     publish(home, "2026-01-02", 2, gate=False)
@@ -60,8 +60,11 @@ def test_ungated_days_are_no_history_and_no_day_to_judge(tmp_path: Path) -> None
     report = drift(home, MARKET, "2026-01-03")
     assert {o.facts["trailing_days"] for o in report.outcomes} == {1}
     assert {o.status for o in report.outcomes} == {"not_judged"}
+    refused = drift(home, MARKET, "2026-01-02")
+    assert {o.facts["trailing_days"] for o in refused.outcomes} == {1}
+    assert refused.page is not None
     with pytest.raises(RefusedError):
-        drift(home, MARKET, "2026-01-02")
+        drift(home, MARKET, "2026-01-04")
 
 
 def test_features_and_labels_are_compared_beside_the_books_on_the_same_site(tmp_path: Path) -> None:
