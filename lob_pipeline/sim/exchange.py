@@ -1,134 +1,307 @@
-"""A loopback exchange: a websocket server that serves a recording in its venue's protocol, at any speed.
+"""A loopback exchange: serves a recording in its venue's protocol, at any speed, with faults by script.
 
-``python -m lob_pipeline.sim.exchange PATH... [--port 0] [--speed 1]`` prints the address and serves until stopped.
-Bybit's form waits for a subscription, acknowledges it and answers pings; Binance's begins to send at once.
+Without --loop the recording is one stream that waits for its listener: Bybit's form sends after a subscription,
+Binance's at once. With --loop it is a market without end (Bybit): it goes on while nobody listens, knows its topics
+and opens each subscription with a snapshot of the book as it stands.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lob_pipeline.core.errors import LobError
+from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.units import NS_PER_S
-from lob_pipeline.sim.recorded import Frame, frames, recorded_files
+from lob_pipeline.sim.clients import Client, frame_of
+from lob_pipeline.sim.faults import Fault
+from lob_pipeline.sim.feed import Feed, RecordedFeed
+from lob_pipeline.sim.looped import LoopedFeed
+from lob_pipeline.sim.recorded import recorded_files
+from lob_pipeline.sim.sender_log import NOBODY, SENT, SILENCED, SenderLog
+from lob_pipeline.sim.talk import Said, hear_binance, hear_bybit, parse_words, rest_answer
+from lob_pipeline.sim.trouble import Trouble
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
 
-_FLUSH_EVERY = 256
-"""Frames after which a server that does not wait for the clock lets its client breathe."""
+_BATCH = 256
+"""Messages after which a server that does not wait for the clock lets its clients breathe."""
+_TICK_S = 0.002
+MAX_BEHIND_BYTES = 32 << 20
+"""A client that leaves more than this unread is cut off, as exchanges do."""
 
 
 class Exchange:
-    """Serves one recording. ``speed``: times as fast as it was recorded, 0 as fast as the client takes it.
+    """Serves one recording, or with ``loop`` a market made of it.
 
-    ``drop_after``: cut the first connection after so many frames without a word; ``miss``: frames that the client then
-    never gets. The next connection opens with a snapshot of the book as it stands, as Bybit's does.
+    ``speed``: times as fast as it was recorded, 0 as fast as the client takes it. ``rate``: messages a second instead.
+    ``drop_after``: cut the connection after so many messages without a word; ``miss``: messages that nobody then gets.
+    The next connection opens with a snapshot of the book as it stands, as Bybit's does. ``log``: folder of the
+    sender's log. Raises ``BadInputError`` for unreadable files and for a loop of another venue than Bybit.
     """
 
-    def __init__(self, paths: list[Path], speed: float = 0.0, drop_after: int | None = None, miss: int = 0) -> None:
-        self._infos = recorded_files(paths)
-        self.bybit = self._infos[0].format == "bybit_messages"
-        self._speed, self._drop_after, self._miss = speed, drop_after, miss
-        self._served = 0
+    def __init__(
+        self,
+        paths: list[Path],
+        speed: float = 0.0,
+        drop_after: int | None = None,
+        miss: int = 0,
+        *,
+        loop: bool = False,
+        rate: float = 0.0,
+        faults: list[Fault] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        if loop and not rate > 0:
+            raise BadInputError("a market without end needs a pace: give the messages a second with --rate")
+        infos = recorded_files(paths)
+        self.feed: Feed = LoopedFeed(infos) if loop else RecordedFeed(infos)
+        self.bybit = self.feed.bybit
+        self._speed, self._rate, self._miss = speed, rate, miss
+        script = list(faults or [])
+        if drop_after is not None:
+            script.append(Fault(drop_after + 1, "abrupt_close"))
+        self._trouble = Trouble(script, self.feed)
+        self._log = SenderLog(log) if log else None
+        self._clients: list[Client] = []
+        self._someone = asyncio.Event()
+        self._number, self._started = 0, 0.0
+        self._refuse_until = self._slow_until = 0.0
+        self._over = False
         self.connections = 0
         self.received: list[dict[str, Any]] = []
 
     async def handle(self, connection: ServerConnection) -> None:
-        """Talk to one client until the recording or the connection ends."""
+        """Hear one client until the connection ends; the market speaks from ``run``."""
         from websockets.exceptions import ConnectionClosed
 
         self.connections += 1
-        subscribed = asyncio.Event()
-        if not self.bybit:
-            subscribed.set()
-        listener = asyncio.create_task(self._listen(connection, subscribed))
-        try:
-            await subscribed.wait()
-            await self._send_all(connection)
+        client = Client(connection, f"loopback-{self.connections}")
+        if not self.bybit and not self.feed.endless:
+            client.topics = None
+        self._clients.append(client)
+        self._note("connected", client=client.name)
+        self._wake()
+        if self._over and client.listens:
             await connection.close()
+        try:
+            async for text in connection:
+                await self._hear(client, text)
         except ConnectionClosed:
             return  # the client went away: the next one goes on from here
         finally:
-            listener.cancel()
+            self._clients.remove(client)
+            self._wake()
+            self._note("disconnected", client=client.name)
 
-    async def _listen(self, connection: ServerConnection, subscribed: asyncio.Event) -> None:
-        async for text in connection:
-            said = json.loads(text)
-            self.received.append(said)
-            if said.get("op") == "ping":
-                await connection.send('{"success":true,"ret_msg":"pong","conn_id":"loopback","op":"ping"}')
-            elif said.get("op") == "subscribe":
-                await connection.send('{"success":true,"ret_msg":"","conn_id":"loopback","op":"subscribe"}')
-                subscribed.set()
-            elif said.get("method") == "SUBSCRIBE":
-                await connection.send(json.dumps({"result": None, "id": said.get("id")}))
+    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a plain HTTP request on the websocket's port; None lets a websocket in."""
+        if time.monotonic() < self._refuse_until:
+            self._note("refused")
+            return connection.respond(503, "try again later\n")
+        found = rest_answer(request.path, self.feed, time.time_ns())
+        if found is None:
+            return None
+        response = connection.respond(found[0], found[1].decode())
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "application/json"
+        return response
 
-    async def _send_all(self, connection: ServerConnection) -> None:
-        if self._served and self.bybit:
-            await connection.send(snapshot_after(frames(self._infos), self._served))
+    async def run(self) -> None:
+        """Send message after message until the recording is over; a market without end runs until cancelled."""
         loop = asyncio.get_running_loop()
-        started, first_ns = loop.time(), 0
-        for number, frame in enumerate(islice(frames(self._infos), self._served, None), start=1):
-            if self._speed > 0:
-                first_ns = first_ns or frame.time_ns
-                due = started + (frame.time_ns - first_ns) / NS_PER_S / self._speed
-                await asyncio.sleep(max(0.0, due - loop.time()))
-            elif number % _FLUSH_EVERY == 0:
-                await asyncio.sleep(0)
-            await connection.send(frame.payload.decode())
-            self._served += 1
-            if self._served == self._drop_after:
-                self._served += self._miss
-                connection.transport.abort()
-                return
+        paced_from, paced_at, batch = 0.0, 0, 0
+        while (next_ns := self.feed.next_ns()) is not None:
+            if not self._someone.is_set() and (not self.feed.endless or not self._number):
+                await self._someone.wait()
+                paced_from = 0.0
+            now = loop.time()
+            if not paced_from:
+                paced_from, paced_at = now, next_ns if self._speed and not self._rate else self._number
+                self._started = self._started or now
+            due = now
+            if self._rate:
+                due = paced_from + (self._number - paced_at) / self._rate
+            elif self._speed:
+                due = paced_from + (next_ns - paced_at) / NS_PER_S / self._speed
+            if due > now:
+                self._flush(now)
+                await asyncio.sleep(max(_TICK_S, due - now))
+                batch = 0
+                continue
+            await self._begin(now)
+            self._send()
+            batch += 1
+            if batch >= _BATCH:
+                self._flush(now)
+                await self._breathe()
+                batch = 0
+        self._over = True
+        self._flush(float("inf"))
+        for client in list(self._clients):
+            await client.connection.close()
 
+    def close(self) -> None:
+        """Close the sender's log."""
+        if self._log:
+            self._note("closed")
+            self._log.close()
 
-def snapshot_after(recording: Iterator[Frame], count: int) -> str:
-    """Return Bybit's snapshot of the book after ``count`` frames: what a client gets that subscribes then."""
-    sides: dict[str, dict[str, str]] = {"b": {}, "a": {}}
-    last: dict[str, Any] = {}
-    for frame in islice(recording, count):
-        said = json.loads(frame.payload)
-        if not str(said.get("topic", "")).startswith("orderbook"):
-            continue
-        if said["type"] == "snapshot":
-            sides = {"b": {}, "a": {}}
-        for name, levels in sides.items():
-            for price, size in said["data"][name]:
-                levels[price] = size
-                if float(size) == 0:
-                    del levels[price]
-        last = said
-    data = {**last["data"], **{name: [list(level) for level in levels.items()] for name, levels in sides.items()}}
-    return json.dumps({**last, "type": "snapshot", "data": data}, separators=(",", ":"))
+    async def _hear(self, client: Client, text: str | bytes) -> None:
+        words = parse_words(text)
+        self.received.append(words)
+        have = client.topics or set()
+        if self.bybit:
+            said = hear_bybit(words, self.feed, have, client.name, self.feed.endless)
+        else:
+            said = hear_binance(words, have)
+        await self._obey(client, said)
+
+    async def _obey(self, client: Client, said: Said) -> None:
+        for late in self._trouble.held_back() if said.subscribed else []:
+            self._to_all(late.payload, late.topic)  # nobody gets an old message behind a new snapshot
+        for answer in said.answers:
+            client.say(answer)
+        for topic in said.unsubscribed:
+            (client.topics or set()).discard(topic)
+        for topic in said.subscribed:
+            client.silent.pop(topic, None)
+            if client.topics is not None:
+                client.topics.add(topic)
+        if said.subscribed and self._number:
+            for topic in said.subscribed if self.feed.endless else self.feed.books():
+                if snapshot := self.feed.snapshot(topic):
+                    client.say(snapshot)
+                    self._note("snapshot", client=client.name, topic=topic)
+        if said.subscribed or said.unsubscribed:
+            self._note("subscribed", client=client.name, topics=sorted(client.topics or []))
+        client.flush()
+        self._wake()
+        if self._over:
+            await client.connection.close()
+
+    def _wake(self) -> None:
+        (self._someone.set if any(client.listens for client in self._clients) else self._someone.clear)()
+
+    async def _begin(self, now: float) -> None:
+        for fault in self._trouble.due(self._number + 1, now - self._started):
+            self._note("fault", fault=fault.kind, count=fault.count, ms=fault.ms, at=fault.at)
+            if fault.kind in ("abrupt_close", "refuse_connections"):
+                await self._cut_all()
+            if fault.kind == "refuse_connections":
+                self._refuse_until = time.monotonic() + fault.count
+            elif fault.kind == "slow":
+                self._slow_until = now + fault.count
+            elif fault.kind == "silence":
+                topic = fault.topic or next(iter(self.feed.books()), "")
+                for client in self._clients:
+                    client.silent[topic] = now + fault.count
+            else:
+                self._trouble.start(fault)
+
+    async def _cut_all(self) -> None:
+        paced = bool(self._rate or self._speed)
+        if not paced:
+            self._flush(float("inf"))
+            await self._breathe()
+        for client in self._clients:
+            client.cut(reset=paced)
+        self._someone.clear()
+        for _ in range(self._miss):
+            if self.feed.next_ns() is not None:
+                self._send()
+        self._miss = 0
+        if not self.feed.endless:
+            await self._someone.wait()
+
+    def _send(self) -> None:
+        message = self.feed.take()
+        self._number += 1
+        treated = self._trouble.treat(message)
+        receivers, silenced = 0, False
+        for payload in treated.payloads or [b""]:
+            receivers, silenced = self._to_all(payload, message.topic, half=treated.half)
+        fate = treated.fate
+        if fate == SENT and not receivers:
+            fate = SILENCED if silenced else NOBODY
+        if self._log:
+            self._log.message(self._number, treated.message, fate, treated.flags, receivers, time.time_ns())
+
+    def _to_all(self, payload: bytes, topic: str, *, half: bool = False) -> tuple[int, bool]:
+        """Queue one message (b"": only count) to whom it concerns. Returns (receivers, whether one is kept silent)."""
+        frame = frame_of(payload) if payload else b""
+        receivers, silenced = 0, False
+        for client in self._clients:
+            if not client.listens or (self.feed.endless and topic not in (client.topics or ())):
+                continue
+            if topic in client.silent:
+                if asyncio.get_running_loop().time() < client.silent[topic]:
+                    silenced = True
+                    continue
+                del client.silent[topic]
+            receivers += 1
+            if frame:
+                client.waiting.append(frame[: len(frame) // 2] if half else frame)
+            if half:
+                client.flush()
+                client.cut(reset=False)
+        return receivers, silenced
+
+    def _flush(self, now: float) -> None:
+        if now < self._slow_until:
+            return
+        for client in self._clients:
+            client.flush()
+            if client.behind_bytes > MAX_BEHIND_BYTES:
+                self._note("slow_consumer", client=client.name)
+                client.cut(reset=True)
+
+    async def _breathe(self) -> None:
+        await asyncio.sleep(0)
+        if not self._rate and not self._speed:
+            for client in list(self._clients):
+                await client.connection.drain()
+
+    def _note(self, event: str, **more: Any) -> None:
+        if self._log:
+            self._log.event(event, self._number, **more)
 
 
 @contextmanager
 def serving(exchange: Exchange, port: int = 0) -> Iterator[str]:
-    """Serve on loopback in a thread of its own while the context lasts; yield the address."""
+    """Serve on loopback in a thread of its own while the context lasts; yield the address.
+
+    Raises ``LobError`` when the port is taken, and at the end what the recording turned out to be wrong with.
+    """
     from websockets.asyncio.server import serve
 
     started: list[str] = []
+    failures: list[BaseException] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
-        async with serve(exchange.handle, "127.0.0.1", port, compression=None) as server:
+        async with serve(
+            exchange.handle, "127.0.0.1", port, compression=None, process_request=exchange.answer
+        ) as server:
             bound = next(iter(server.sockets)).getsockname()[1]
             started.append(f"ws://127.0.0.1:{bound}")
             ready.set()
-            await stop.wait()
+            market, stopped = asyncio.create_task(exchange.run()), asyncio.create_task(stop.wait())
+            await asyncio.wait({market, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if market.done() and (error := market.exception()):
+                failures.append(error)
+            else:
+                await stopped
+            market.cancel()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
@@ -142,26 +315,12 @@ def serving(exchange: Exchange, port: int = 0) -> Iterator[str]:
             loop.call_soon_threadsafe(stop.set)
             thread.join()
         loop.close()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Serve a recording until interrupted. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lob_pipeline.sim.exchange", description=__doc__)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--speed", type=float, default=1.0, help="0: as fast as the client takes it")
-    options = parser.parse_args(arguments)
-    try:
-        with serving(Exchange(options.paths, options.speed), options.port) as url:
-            print(url, flush=True)
-            threading.Event().wait()
-    except LobError as error:
-        print(f"exchange: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 0
-    return 0
+        exchange.close()
+    if failures:
+        raise failures[0]
 
 
 if __name__ == "__main__":
+    from lob_pipeline.sim.exchange_command import main
+
     sys.exit(main())

@@ -59,10 +59,12 @@ def recorded_files(paths: list[Path]) -> list[FileInfo]:
 
 
 def frames(infos: list[FileInfo]) -> Iterator[Frame]:
-    """Yield the frames of files that follow each other; files of trades alone are merged in by receive time."""
-    books = [info for info in infos if "book" in info.streams]
-    trades = [info for info in infos if "book" not in info.streams]
-    if not books or not trades:
+    """Yield the frames of files: those of one symbol's books follow each other, files of trades alone and of other
+    symbols are merged in by receive time."""
+    lanes: dict[tuple[bool, tuple[str, ...]], list[FileInfo]] = {}
+    for info in sorted(infos, key=lambda info: "book" in info.streams):  # at equal times trades come first
+        lanes.setdefault(("book" in info.streams, () if info.several_symbols else info.symbols), []).append(info)
+    if len(lanes) == 1 or all("book" not in info.streams for info in infos):
         for info in infos:
             yield from _frames_of(info)
         return
@@ -71,8 +73,8 @@ def frames(infos: list[FileInfo]) -> Iterator[Frame]:
             "books and trades in separate files have an order only by their receive times: keep the *.recv_ts.txt "
             "files beside them"
         )
-    lanes = [(frame for info in lane for frame in _frames_of(info)) for lane in (trades, books)]
-    yield from heapq.merge(*lanes, key=lambda frame: frame.time_ns)
+    sources = [(frame for info in lane for frame in _frames_of(info)) for lane in lanes.values()]
+    yield from heapq.merge(*sources, key=lambda frame: frame.time_ns)
 
 
 def _frames_of(info: FileInfo) -> Iterator[Frame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from lob_pipeline.live.session import LiveSession
 from lob_pipeline.live.spool import spooled_dates
 from lob_pipeline.registry.bundle import Bundle
 from lob_pipeline.sim.exchange import Exchange, serving
+from lob_pipeline.sim.faults import Fault
 from lob_pipeline.stages.live_feed import LiveFeed
 from lob_pipeline_tests.live.conftest import SimDay
 from lob_pipeline_tests.live.days import (
@@ -137,25 +137,10 @@ def test_a_lost_connection_resumes_from_a_fresh_snapshot(sim_day: SimDay, tmp_pa
 
 def test_missing_messages_make_it_connect_again(sim_day: SimDay, tmp_path: Path) -> None:
     """The stream goes on after a hole: only a new subscription brings a snapshot."""
-    case = sim_day.case
-
-    class Holed(Exchange):
-        async def _send_all(self, connection: Any) -> None:
-            if self.connections == 1:
-                from itertools import islice
-
-                from lob_pipeline.sim.recorded import frames
-
-                for i, frame in enumerate(islice(frames(self._infos), 600)):
-                    if i != 400:
-                        await connection.send(frame.payload.decode())
-                self._served = 600
-                await asyncio.sleep(0)
-                return
-            await super()._send_all(connection)
-
-    with serving(Holed(list(case.paths))) as url:
-        report = run(Home(tmp_path), case, sim_day.bundle, url=url, until_end=True)
+    exchange = Exchange(list(sim_day.case.paths), faults=[Fault(401, "drop")])
+    with serving(exchange) as url:
+        report = run(Home(tmp_path), sim_day.case, sim_day.bundle, url=url, until_end=True)
+    assert exchange.connections == 2
     assert report["times_track_was_lost"] == 1
     assert any("messages are missing" in line for line in report["said"])
 
