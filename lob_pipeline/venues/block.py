@@ -120,7 +120,8 @@ class DecodedBlock:
     ``off_grid_lots`` counts sizes rounded down to whole lots (only where the instrument allows it). ``skipped`` counts
     lines that are no rows, by reason: ``control`` (acks, pongs), ``other_symbol`` (declared multi-symbol recordings),
     ``other_stream`` (mark prices), ``instrument_info``. Nothing else is ever skipped. ``checksums``: how many of the
-    venue's own checksums of its book were compared and equal, None where the format has none.
+    venue's own checksums of its book were compared and equal, None where the format has none. ``clocks``: messages with
+    two clocks, of these with both equal, with one alone. ``facts``: what else a format counts, by name.
     """
 
     first_line: int
@@ -132,3 +133,5 @@ class DecodedBlock:
     off_grid_lots: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     checksums: tuple[int, int] | None = None
+    clocks: tuple[int, int, int] = (0, 0, 0)
+    facts: dict[str, int] = field(default_factory=dict)

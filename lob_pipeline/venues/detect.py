@@ -33,7 +33,8 @@ class FileInfo:
     archive's name. ``grids``: symbol -> (tick, lot) as decimal strings where the recording carries them.
     ``spot``: whether the market is a spot market, None where messages do not tell. ``several_symbols``: the format says
     of each line which symbol it is of, so that others may be skipped. ``segment``: the market that a recorder's segment
-    was recorded for (``venues.segment``), None for other files.
+    was recorded for (``venues.segment``), None for other files. ``companion``: a second file without which this one
+    cannot be read (LOBSTER's book file beside the messages).
     """
 
     path: Path
@@ -48,6 +49,7 @@ class FileInfo:
     several_symbols: bool = False
     recv_path: Path | None = None
     segment: Market | None = None
+    companion: Path | None = None
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -68,9 +70,16 @@ class FileInfo:
             )
 
 
-def detect_file(path: Path) -> FileInfo:
-    """Return what ``path`` is. Raises ``BadInputError`` when it is absent, empty, damaged or of no known format."""
+def detect_file(path: Path, name: str | None = None) -> FileInfo:
+    """Return what ``path`` is. Raises ``BadInputError`` when it is absent, empty, damaged or of no known format.
+
+    ``name``: what the file was called, where ``path`` is not called so any more.
+    """
     container = container_of(path)
+    for candidate in FORMS:
+        found = candidate.sniff_file(path, name or path.name, container) if candidate.sniff_file else None
+        if found is not None:
+            return found
     block = next(open_source(path, _SAMPLE_BYTES))
     lines = bytes(block.data[: block.size]).split(b"\n")[:_SAMPLE_LINES]
     if lines[0].startswith(MAGIC):

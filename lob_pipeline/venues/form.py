@@ -17,6 +17,7 @@ from lob_pipeline.venues.job import Job
 
 if TYPE_CHECKING:
     from lob_pipeline.venues.detect import FileInfo
+    from lob_pipeline.venues.source import Container
 
 Format = str
 """The name of a form."""
@@ -52,6 +53,11 @@ class FileReader(Protocol):
         """Return (compared, equal) of the venue's checksums since the last call, None where it sent none."""
 
 
+def no_line(_line: bytes, _said: Said) -> bool:
+    """The ``sniff`` of a form that is not told by its lines."""
+    return False
+
+
 class Decoder(NamedTuple):
     """How lines are read: ``scan`` (kernel: base, start, end, job -> position) and, for what it leaves, ``read``.
 
@@ -84,6 +90,9 @@ class Form:
     ``likely(symbols, spot)``: the venues whose market it may be, likeliest first.
     ``accepts(venue, spot)``: whether a market of ``venue`` may be read from it.
     ``websocket_of``: venues whose public websocket speaks it.
+    ``sniff_file(path, name, container)``: recognises files that are not told by their lines (a zip of several members, a
+    binary table, a table told by its header and name); asked before ``sniff``, of every form that has it. ``name`` is
+    what the file is called: bytes kept by their hash are not called so any more.
     ``decoder``: for formats of one message a line. ``blocks``: for all others, yields a file's rows itself; errors are
     ``BadInputError`` with file, line and byte, as those of ``venues.decode``.
     """
@@ -96,3 +105,4 @@ class Form:
     decoder: Decoder | None = None
     blocks: Callable[[Path, Instrument, FileInfo], Iterator[DecodedBlock]] | None = None
     websocket_of: tuple[str, ...] = ()
+    sniff_file: Callable[[Path, str, Container], FileInfo | None] | None = None
