@@ -78,6 +78,8 @@ def _ingest_lines(report: dict[str, Any]) -> Iterator[str]:
     for part in report["partitions"]:
         fate = part["reason"] or "published"
         yield f"{part['table']:10} {part['market']} {part['date']}  {part['rows']:>12,} rows  {fate}"
+    for name, count in {**report["skipped_lines"], **report["decoder_facts"]}.items():
+        yield f"  {name:36} {count:>12,}"
 
 
 def _each_day(

@@ -18,7 +18,7 @@ from lob_pipeline.core.markets import instrument
 from lob_pipeline.core.units import shift_date
 from lob_pipeline.lake import ledger
 from lob_pipeline.lake.home import Home
-from lob_pipeline.stages.ingest_build import Built, build, unfinished_days, waits_for_the_day_before
+from lob_pipeline.stages.ingest_build import Built, build, total, unfinished_days, waits_for_the_day_before
 from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals, given_file, instrument_of, kept_file, peek
 from lob_pipeline.stages.ingest_rules import closed_days, replaced_by, require_books, require_continuation
 from lob_pipeline.stages.ingest_sources import RawStore, Registered, Source, registered
@@ -27,16 +27,21 @@ from lob_pipeline.stages.result import StageResult
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest did. ``partitions`` is empty when the bytes were there already."""
+    """What an ingest did. ``partitions`` is empty when the bytes were there already.
+
+    ``decoder_facts``: what the format counts of its own (LOBSTER: where levels came from, rows equal to its book file).
+    """
 
     market: Market
     partitions: list[StageResult] = field(default_factory=list)
     skipped_lines: dict[str, int] = field(default_factory=dict)
+    decoder_facts: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         partitions = [result.to_json() for result in self.partitions]
-        return {"market": str(self.market), "partitions": partitions, "skipped_lines": self.skipped_lines}
+        found: dict[str, Any] = {"market": str(self.market), "partitions": partitions}
+        return found | {"skipped_lines": self.skipped_lines, "decoder_facts": self.decoder_facts}
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ def ingest(
             raise BadInputError(f"{names}: no day with a book message of {market}: give its order book recording")
         sealed = built.seal(after, kept=keep, swapped=replace)
         _register(home, call.files, sources, keep)
-        report = IngestReport(market, built.publish(sealed), _skipped(call.files))
+        skipped, counted = (total([getattr(f.facts, n) for f in call.files]) for n in ("skipped", "counted"))
+        report = IngestReport(market, built.publish(sealed), skipped, counted)
     _build_what_follows(call, report)
     return report
 
@@ -237,11 +243,3 @@ def _register(home: Home, files: list[InputFile], sources: list[Source], keep: b
     except BaseException:
         store.undo()
         raise
-
-
-def _skipped(files: list[InputFile]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for file in files:
-        for reason, count in file.facts.skipped.items():
-            total[reason] = total.get(reason, 0) + count
-    return total

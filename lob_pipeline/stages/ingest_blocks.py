@@ -92,12 +92,15 @@ class Arrivals:
 
 
 def places(block: DecodedBlock) -> tuple[Int64s, Int64s, Int64s]:
-    """Return the places of the block's book messages, trades and quotes in file order."""
-    book, trades, quotes = len(block.book), len(block.trades), len(block.quotes)
-    lines = np.concatenate([block.book.line, block.trades.line, block.quotes.line])
+    """Return the places of the block's book messages, trades and quotes in file order.
+
+    Of one line the trade comes first, then the book that shows what it did, then the best levels of that book.
+    """
+    trades, book = len(block.trades), len(block.book)
+    lines = np.concatenate([block.trades.line, block.book.line, block.quotes.line])
     rank = np.empty(lines.shape[0], dtype=np.int64)
     rank[np.argsort(lines, kind="stable")] = np.arange(lines.shape[0], dtype=np.int64)
-    return rank[:book], rank[book : book + trades], rank[book + trades : book + trades + quotes]
+    return rank[trades : trades + book], rank[:trades], rank[trades + book :]
 
 
 def cut(part: Arrivals, lo: int, hi: int) -> Arrivals:

@@ -18,6 +18,7 @@ from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.stages.ingest_carry import Closing, closing_of_partition
 from lob_pipeline.stages.ingest_days import TABLES, DayBuild
 from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals
+from lob_pipeline.stages.ingest_merge import FileFacts
 from lob_pipeline.stages.ingest_pass import DayPass
 from lob_pipeline.stages.ingest_sources import Registered
 from lob_pipeline.stages.result import StageResult
@@ -25,12 +26,12 @@ from lob_pipeline.stages.result import StageResult
 
 @dataclass
 class Built:
-    """Days that were written and not yet published. ``off_grid_lots``: sizes rounded down, by source hash."""
+    """Days that were written and not yet published. ``facts``: what reading each source told, by its hash."""
 
     home: Home
     instrument: Instrument
     days: dict[str, DayBuild]
-    off_grid_lots: dict[str, int]
+    facts: dict[str, FileFacts]
 
     def seal(self, known: Registered, *, kept: bool, swapped: bool) -> dict[str, list[Manifest]]:
         """Mark what a later source continues, then finish every day's files; return their manifests by date.
@@ -40,6 +41,7 @@ class Built:
         """
         market = self.instrument.market
         for date, day in self.days.items():
+            day.checksums = checksums_of([f for f in self._facts_of(known, date) if f.book is not None])
             after = known.closes(market, date)
             if after is not None and after.book is not None and not day.marked and not day.archive:
                 day.mark(after.book.first)
@@ -50,16 +52,22 @@ class Built:
             content = (self.days[before].content or ABSENT) if before in self.days else None
             inputs = known.inputs(self.home, market, date, content)
             sources = known.of_day(market, date)
+            found = self._facts_of(known, date)
             extra: dict[str, Any] = {
                 "tick": str(self.instrument.tick),
                 "lot": str(self.instrument.lot),
                 "sources_kept": kept,
                 "sources": [s.name for s in sources],
-                "off_grid_lots": sum(self.off_grid_lots.get(s.sha256, 0) for s in sources),
+                "off_grid_lots": sum(f.off_grid_lots for f in found),
             }
+            if any(f.counted for f in found):
+                extra["decoder_facts"] = total([f.counted for f in found])
             extra["lineage"] = self._lineage(date, inputs, swapped)
             sealed[date] = day.seal(fingerprint, inputs, extra)
         return sealed
+
+    def _facts_of(self, known: Registered, date: str) -> list[FileFacts]:
+        return [self.facts[s.sha256] for s in known.of_day(self.instrument.market, date) if s.sha256 in self.facts]
 
     def _lineage(self, date: str, inputs: dict[str, str], swapped: bool) -> list[dict[str, Any]]:
         """Return what stood in this day's place before it was replaced, oldest first.
@@ -80,6 +88,20 @@ class Built:
     def publish(self, sealed: dict[str, list[Manifest]]) -> list[StageResult]:
         """Move every sealed day into the lake, or into quarantine."""
         return [result for date, day in self.days.items() for result in day.publish(sealed[date])]
+
+
+def checksums_of(files: list[FileFacts]) -> tuple[int, int] | None:
+    """Return how many checksums of a day's book files were compared and equal; None where the venue sends none.
+
+    Of whole files: one that holds two days vouches for both, or for neither.
+    """
+    found = [f.checksums for f in files if f.checksums is not None]
+    return (sum(c for c, _ in found), sum(e for _, e in found)) if found else None
+
+
+def total(counts: list[dict[str, int]]) -> dict[str, int]:
+    """Return the sums of named counts, by name."""
+    return {name: sum(c.get(name, 0) for c in counts) for name in sorted({n for c in counts for n in c})}
 
 
 def build(
@@ -122,8 +144,7 @@ def build(
         if not file.facts.first_ns:
             for _ in arrivals([file], instrument, progress):
                 pass  # trades of days whose books are registered already: only their facts are wanted
-    rounded = {f.sha256: f.facts.off_grid_lots for f in files}
-    return Built(home, instrument, dict(sorted(days.items())), rounded)
+    return Built(home, instrument, dict(sorted(days.items())), {f.sha256: f.facts for f in files})
 
 
 @dataclass(frozen=True)

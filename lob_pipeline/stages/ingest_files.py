@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +18,17 @@ from lob_pipeline.stages.ingest_sources import Source, kept_path, sha256_of
 from lob_pipeline.venues.block import DecodedBlock
 from lob_pipeline.venues.decode import decode_file, read_recv_times
 from lob_pipeline.venues.detect import FileInfo, detect_file
+from lob_pipeline.venues.forms import form_of
 
 Progress = Callable[[float, str], None]
 
 
 @dataclass
 class InputFile:
-    """A file to read: given by the user, or kept in the raw store. ``facts`` are filled by reading it."""
+    """A file to read: given by the user, or kept in the raw store. ``facts`` are filled by reading it.
+
+    ``recv_path``: the file that is kept with it: its receive times, or the companion without which it means nothing.
+    """
 
     path: Path
     name: str
@@ -46,6 +50,8 @@ class InputFile:
 
     def blocks(self, instrument: Instrument) -> Iterator[DecodedBlock]:
         """Yield the file's rows."""
+        if self.info.companion is not None:
+            return decode_file(self.path, instrument, info=self.info)
         times = read_recv_times(self.recv_path) if self.recv_path else None
         return decode_file(self.path, instrument, recv_times=times, info=self.info)
 
@@ -86,6 +92,7 @@ def given_file(path: Path, market: Market) -> InputFile:
     """Return a file the user named. Raises ``BadInputError`` when it is unreadable or of another market or format."""
     info = detect_file(path)
     info.require(market)
+    path, beside = info.path, info.recv_path or info.companion
     stamp = _stamp(path)
     return InputFile(
         path=path,
@@ -94,8 +101,8 @@ def given_file(path: Path, market: Market) -> InputFile:
         size_bytes=stamp[0],
         info=info,
         archive_day=info.declared_day,
-        recv_path=info.recv_path,
-        recv_sha256=sha256_of(info.recv_path) if info.recv_path else None,
+        recv_path=beside,
+        recv_sha256=sha256_of(beside) if beside else None,
         stamp=stamp,
     )
 
@@ -103,14 +110,18 @@ def given_file(path: Path, market: Market) -> InputFile:
 def kept_file(home: Home, source: Source) -> InputFile:
     """Return a registered file from the raw store, with what the ledger knows of it."""
     path = kept_path(home, source)
+    beside = kept_path(home, source, source.recv_sha256) if source.recv_sha256 else None
+    info = detect_file(path, source.name)
+    if beside is not None and form_of(info.format).blocks is not None:
+        info = replace(info, companion=beside)
     return InputFile(
         path=path,
         name=source.name,
         sha256=source.sha256,
         size_bytes=source.size_bytes,
-        info=detect_file(path),
+        info=info,
         archive_day=source.archive_day,
-        recv_path=kept_path(home, source, source.recv_sha256) if source.recv_sha256 else None,
+        recv_path=beside,
         recv_sha256=source.recv_sha256,
         first_ns=source.first_ns,
         has_recv=source.has_recv,

@@ -43,6 +43,8 @@ class FileFacts:
     days: dict[str, set[int]] = field(default_factory=lambda: {"book": set(), "trades": set(), "quotes": set()})
     off_grid_lots: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)  # what the format counts besides
+    checksums: tuple[int, int] | None = None  # compared, equal
 
     @property
     def all_days(self) -> set[int]:
@@ -124,7 +126,6 @@ def read_lane(files: list[LaneFile]) -> Iterator[Arrivals]:
 
 
 def _join_blocks(one: DecodedBlock, two: DecodedBlock) -> DecodedBlock:
-    skipped = {k: one.skipped.get(k, 0) + two.skipped.get(k, 0) for k in {*one.skipped, *two.skipped}}
     return DecodedBlock(
         one.first_line,
         one.lines + two.lines,
@@ -133,8 +134,19 @@ def _join_blocks(one: DecodedBlock, two: DecodedBlock) -> DecodedBlock:
         concat_rows(one.trades, two.trades),
         concat_rows(one.quotes, two.quotes),
         one.off_grid_lots + two.off_grid_lots,
-        skipped,
+        _sum(one.skipped, two.skipped),
+        _both(one.checksums, two.checksums),
+        (one.clocks[0] + two.clocks[0], one.clocks[1] + two.clocks[1], one.clocks[2] + two.clocks[2]),
+        _sum(one.facts, two.facts),
     )
+
+
+def _sum(one: dict[str, int], two: dict[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + two.get(name, 0) for name in {**one, **two}}
+
+
+def _both(one: tuple[int, int] | None, two: tuple[int, int] | None) -> tuple[int, int] | None:
+    return one or two if one is None or two is None else (one[0] + two[0], one[1] + two[1])
 
 
 def _arrivals(block: DecodedBlock, file: LaneFile, clock: _LaneClock, latest: int) -> Arrivals:
@@ -167,8 +179,9 @@ def _learn(file: LaneFile, block: DecodedBlock, when: Int64s, days: tuple[Int64s
             facts.first_ns = min(facts.first_ns or int(times[0]), int(times[0]))
             facts.last_ns = max(facts.last_ns, int(times.max()))
     facts.off_grid_lots += block.off_grid_lots
-    for reason, count in block.skipped.items():
-        facts.skipped[reason] = facts.skipped.get(reason, 0) + count
+    facts.skipped = _sum(facts.skipped, block.skipped)
+    facts.counted = _sum(facts.counted, block.facts)
+    facts.checksums = _both(facts.checksums, block.checksums)
     book = block.book
     if len(book) == 0:
         return
