@@ -182,7 +182,7 @@ class SegmentWriter:
             "market": str(self.market),
             "lane": self.lane,
             "conn": self.conn,
-            "sha256": sha256,
+            "content_sha256": sha256,
             "bytes": self.size,
             "frames": self.frames,
             "first_wall_ns": self.first_wall_ns,

@@ -62,6 +62,7 @@ class Protocol:
     ``url``, ``rest_url``: public addresses. ``ping``: text of a ping, empty where the websocket's own ping is used.
     ``limit_s``: age at which the venue cuts connections, 0 never. ``snapshot_path``: path and query of the book of a
     symbol on ``rest_url``, None where the stream brings its own. ``trade_ids_rise_by_one``: a missing trade shows.
+    ``fresh_start``: books have no ids of their own, so each file of a recording must begin with a snapshot.
     """
 
     url: str
@@ -75,6 +76,7 @@ class Protocol:
     limit_s: float = 0.0
     snapshot_path: Callable[[str], str] | None = None
     trade_ids_rise_by_one: bool = False
+    fresh_start: bool = False
 
 
 def unread(why: str, key: bytes = b"") -> Heard:

@@ -1,0 +1,241 @@
+"""``lob record``: one process that writes down every frame of several markets until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lob_pipeline.capture.budget import remove_old
+from lob_pipeline.capture.config import RecordConfig
+from lob_pipeline.capture.connection import Line
+from lob_pipeline.capture.desk import Desk
+from lob_pipeline.capture.heartbeat import Heartbeat
+from lob_pipeline.capture.ledger import SegmentLedger
+from lob_pipeline.capture.link import Link
+from lob_pipeline.capture.recover import recover, where_topics_stand
+from lob_pipeline.capture.rest import in_thread, require_http, rest_base
+from lob_pipeline.capture.segments import segments_root
+from lob_pipeline.core.errors import BadInputError, LobError
+from lob_pipeline.core.instrument import Instrument, Market
+from lob_pipeline.core.markets import instrument
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.locks import WriterLock
+from lob_pipeline.lake.storage import storing
+from lob_pipeline.venues.protocols import protocol_of
+
+Say = Callable[[str], None]
+_BEAT_S = 1.0
+_BUDGET_S = 3600.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Where to listen: ``url`` and ``rest_url`` in place of the venues' own addresses."""
+
+    url: str | None = None
+    rest_url: str | None = None
+
+
+def record(home: Home, markets: list[Market], options: RecordOptions, config: RecordConfig, say: Say) -> dict[str, Any]:
+    """Record until SIGTERM, SIGINT or the end of ``config.duration_s``; return what was done.
+
+    Raises ``BadInputError`` for unknown markets, a bad address or a home that is recorded into already, ``LobError``
+    when the disk is full: what was written before stays and the ledger says so.
+    """
+    lines = lines_of(markets, options, config.connections)
+    root = segments_root(home)
+    with ExitStack() as stack:
+        stack.enter_context(WriterLock(home, "recorder", f"segments into {root}"))
+        with storing(root):
+            root.mkdir(parents=True, exist_ok=True)
+        ledger = SegmentLedger(home)
+        stack.callback(ledger.close)
+        recovered = recover(root, ledger)
+        if recovered:
+            say(f"{recovered} segments that an earlier recorder left were recovered")
+        session = f"{time.time_ns():x}-{os.getpid():x}"
+        desk = Desk(home, config, ledger, session, where_topics_stand(ledger))
+        remove_old(desk, ledger.records)
+        ledger.forget_records()
+        recorder = Recorder(desk, lines, say)
+        return recorder.run()
+
+
+def lines_of(markets: list[Market], options: RecordOptions, connections: int) -> list[Line]:
+    """Return which connection records which markets: those of one address are dealt out evenly."""
+    if not markets:
+        raise BadInputError("no market was given: name at least one, for example bybit-linear.BTCUSDT")
+    by_address: dict[tuple[str, str, str], list[Instrument]] = {}
+    for market in dict.fromkeys(markets):
+        protocol = protocol_of(market)
+        url = options.url or protocol.url
+        rest_url = options.rest_url or (rest_base(url) if options.url else protocol.rest_url)
+        if options.rest_url:
+            require_http(rest_url)
+        by_address.setdefault((market.venue, url, rest_url), []).append(_instrument(market))
+    lines = []
+    for (venue, url, rest_url), instruments in by_address.items():
+        protocol = protocol_of(Market(venue, instruments[0].market.symbol))
+        for i in range(min(connections, len(instruments))):
+            lines.append(Line(url, rest_url.rstrip("/"), protocol, tuple(instruments[i::connections])))
+    return lines
+
+
+def _instrument(market: Market) -> Instrument:
+    try:
+        return instrument(market)
+    except BadInputError:
+        return instrument(market, "1", "1")  # a market without a known grid is recorded all the same
+
+
+class Recorder:
+    """One session of recording."""
+
+    def __init__(self, desk: Desk, lines: list[Line], say: Say) -> None:
+        self._desk, self._say = desk, say
+        self._stop = asyncio.Event()
+        self._links = [Link(desk, line, self._stop) for line in lines]
+        self._heartbeat = Heartbeat(desk, self._links)
+        self._reserve = desk.root / ".reserve"
+        self._why = "stop"
+
+    def run(self) -> dict[str, Any]:
+        """Record to the end and return the report."""
+        desk = self._desk
+        with storing(self._reserve):
+            self._reserve.write_bytes(b"\0" * desk.config.reserve_bytes)
+        desk.note(
+            "started",
+            session=desk.session,
+            pid=os.getpid(),
+            markets=sorted({m for link in self._links for m in link.line.markets}),
+            urls=sorted({link.line.url for link in self._links}),
+        )
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._stop_for_want_of_room(error)
+        finally:
+            with suppress(OSError):
+                self._reserve.unlink(missing_ok=True)
+        desk.say_rest()
+        stats = desk.stats
+        desk.note("stopped", session=desk.session, reason=self._why, frames=stats.frames, segments=stats.segments)
+        self._heartbeat.beat("stopped")
+        return self._report()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(ValueError, RuntimeError):  # not the main thread: whoever runs it stops it otherwise
+                loop.add_signal_handler(number, self._stop.set)
+        links = [asyncio.create_task(link.run()) for link in self._links]
+        chores = [asyncio.create_task(work) for work in (self._flush(), self._beat(), self._sync(), self._budget())]
+        if self._desk.config.duration_s is not None:
+            loop.call_later(self._desk.config.duration_s, self._stop.set)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([*links, *chores, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stop.set()
+            for chore in chores:
+                chore.cancel()
+            outcomes = await asyncio.gather(*links, *chores, stopping, return_exceptions=True)
+        failures = [o for o in outcomes if isinstance(o, Exception)]
+        full = [f for f in failures if isinstance(f, OSError) and f.errno in _FULL]
+        if failures:
+            raise (full or failures)[0]
+
+    async def _flush(self) -> None:
+        """Write what came, and turn segments over: nothing stays in memory for longer than ``flush_ms``."""
+        while True:
+            await asyncio.sleep(self._desk.config.flush_ms / 1000)
+            wall_ns = time.time_ns()
+            for link in self._links:
+                for held in list(link.held):
+                    held.connection.flush(wall_ns)
+
+    async def _beat(self) -> None:
+        while True:
+            self._heartbeat.beat()
+            await asyncio.sleep(_BEAT_S)
+
+    async def _sync(self) -> None:
+        """Once a second make everything survive a power cut too, in a thread: a slow disk does not hold frames up."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            handles = [h for link in self._links for held in link.held for h in held.connection.handles_to_sync()]
+            try:
+                await in_thread(lambda handles=handles: _sync_all(handles))  # type: ignore[misc]
+            except OSError as error:
+                self._say(f"the disk does not confirm what was written: {error}")
+                raise
+            self._desk.ledger.sync()
+
+    async def _budget(self) -> None:
+        while True:
+            await asyncio.sleep(_BUDGET_S)
+            remove_old(self._desk, None)
+
+    def _stop_for_want_of_room(self, error: OSError) -> None:
+        """Give the reserve back, so that the ledger can say what happened, and fail loudly."""
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
+        path = str(error.filename or self._desk.root)
+        self._desk.note("full", path=path, error=os.strerror(error.errno or 0), kept_bytes=self._desk.stats.bytes)
+        self._desk.note(
+            "stopped",
+            session=self._desk.session,
+            reason="full",
+            frames=self._desk.stats.frames,
+            segments=self._desk.stats.segments,
+        )
+        with suppress(OSError):
+            self._heartbeat.beat("full")
+        raise LobError(
+            f"recording stopped: {os.strerror(error.errno or 0)} ({path}); everything written before is whole and "
+            "listed in the ledger: free some room and start it again"
+        ) from error
+
+    def _report(self) -> dict[str, Any]:
+        stats, counts = self._desk.stats, self._desk.ledger.counts
+        names = {"gap": "gaps", "unknown": "unknown", "reconnect": "reconnects", "rollover": "rollovers"}
+        names |= {"silence": "silences", "unread": "unread", "removed": "removed"}
+        return {
+            "session": self._desk.session,
+            "markets": sorted({m for link in self._links for m in link.line.markets}),
+            "frames": stats.frames,
+            "bytes": stats.bytes,
+            "segments": stats.segments,
+            **{name: counts.get(kind, 0) for kind, name in names.items()},
+            "folder": str(self._desk.root),
+        }
+
+
+def _sync_all(handles: list[int]) -> None:
+    failure: OSError | None = None
+    for handle in handles:
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            failure = error
+        finally:
+            os.close(handle)
+    if failure is not None:
+        raise failure
+
+
+def segment_folder(home: Home, market: Market, lane: str = "main") -> Path:
+    """Return the folder of a market's segments."""
+    return segments_root(home) / market.venue / market.symbol / lane
