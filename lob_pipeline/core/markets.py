@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -23,6 +24,16 @@ def _document() -> dict[str, Any]:
 def enabled_markets() -> list[Market]:
     """Return the markets that markets.toml enables: those Dagster knows before anything was ingested."""
     return [parse_market(name) for name, entry in _document()["market"].items() if entry.get("enabled")]
+
+
+def _entry(document: dict[str, Any], market: Market) -> dict[str, Any]:
+    """Return a market's settings: the defaults, its venue's, those of the patterns it fits, its own; later ones win."""
+    name = str(market)
+    patterns = [p for key, p in document.get("pattern", {}).items() if fnmatchcase(name, key)]
+    found: dict[str, Any] = {}
+    for part in (document["default"], document["venue"][market.venue], *patterns, document["market"].get(name, {})):
+        found |= part
+    return found
 
 
 def _step(text: str, name: str) -> Decimal:
@@ -46,7 +57,7 @@ def instrument(market: Market, tick: str | None = None, lot: str | None = None) 
         raise BadInputError(
             f"venue {market.venue!r} is not supported yet: supported are {', '.join(document['venue'])}"
         )
-    entry: dict[str, Any] = {**document["default"], **venue, **document["market"].get(str(market), {})}
+    entry = _entry(document, market)
     tick, lot = tick or entry.get("tick"), lot or entry.get("lot")
     if tick is None or lot is None:
         raise BadInputError(
@@ -54,12 +65,19 @@ def instrument(market: Market, tick: str | None = None, lot: str | None = None) 
             "or keep the venue's instruments file beside the recording"
         )
     block = str(entry["block"])
+    if not entry["contract_value"]:
+        raise BadInputError(
+            f"the value of one contract of {market} is unknown: add contract_value (in base units) to its entry in "
+            "markets.toml, or run `lob markets refresh`"
+        )
+    # Everything downstream counts in lots, so an inverse contract's value is that of a lot of contracts.
+    per_lot = _step(lot, "lot") if entry["contract"] == "inverse" else Decimal(1)
     return Instrument(
         market=market,
         tick=_step(tick, "tick"),
         lot=_step(lot, "lot"),
         contract=entry["contract"],
-        contract_value=Decimal(entry["contract_value"]),
+        contract_value=_step(entry["contract_value"], "contract value") * per_lot,
         sequence=entry["sequence"],
         maker_fee_bps=entry.get("maker_fee_bps"),
         taker_fee_bps=entry.get("taker_fee_bps"),

@@ -14,6 +14,7 @@ import numpy as np
 from lob_pipeline.book.state import new_book
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, KIND_DELTA, L2_EVENTS, QUOTES, TRADES, Table
 from lob_pipeline.core.units import BID, NS_PER_DAY, day_start_ns
 from lob_pipeline.lake.home import Home
@@ -24,7 +25,7 @@ from lob_pipeline.quality.schemas import SchemaGate
 from lob_pipeline.stages.ingest_blocks import Arrivals, Int64s
 from lob_pipeline.stages.ingest_bridge import Batch, Sequencer, new_batch
 from lob_pipeline.stages.ingest_carry import Closing, Crossing, apply_batch, book_of_levels, closing, opening_chain
-from lob_pipeline.stages.ingest_gates import EventGates, TradeGates
+from lob_pipeline.stages.ingest_gates import EventGates, TradeGates, checksum_gate
 from lob_pipeline.stages.result import StageResult, stage_result
 from lob_pipeline.venues.block import BookMessages
 
@@ -80,6 +81,8 @@ class DayBuild:
         self._closing: Closing | None = None
         self._results: list[StageResult] = []
         self.arrived_id: int | None = None
+        self.checksums: tuple[int, int] | None = None
+        """The venue's checksums of the day's book, compared and equal; set before the day is sealed."""
         self.carried = self.marked = False
 
     def __enter__(self) -> DayBuild:
@@ -234,8 +237,11 @@ class DayBuild:
         """Return the content hash of ``l2_events``, None when its gates refuse it. Ends the day's book."""
         self.end_book()
         self.flush()
-        refused = any(o.refuses for o in self._gates.outcomes())
+        refused = any(o.refuses for o in self._event_outcomes())
         return None if refused else self._writers[0].content_sha256
+
+    def _event_outcomes(self) -> list[CheckOutcome]:
+        return [*self._gates.outcomes(), *checksum_gate(self.checksums)]
 
     def seal(self, code_fingerprint: str, inputs: dict[str, str], extra: dict[str, Any]) -> list[Manifest]:
         """Finish the three staged files with their gates; the lake is not touched."""
@@ -249,8 +255,9 @@ class DayBuild:
             "end_id": end.end_id,
             "carried": self.carried,
             "closing_mark": self.marked,
+            "checksums": dict(zip(("compared", "equal"), self.checksums, strict=True)) if self.checksums else None,
         }
-        outcomes = [self._gates.outcomes(), self._trade_gates.outcomes(), [self._quote_gate.outcome()]]
+        outcomes = [self._event_outcomes(), self._trade_gates.outcomes(), [self._quote_gate.outcome()]]
         return [
             writer.seal(
                 code_fingerprint=code_fingerprint,

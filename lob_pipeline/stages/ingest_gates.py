@@ -90,3 +90,17 @@ class TradeGates:
         text = f"{self._faults} trades out of order or without a side" if self._faults else ""
         rows = judge("trade_rows", not text, examined=self._rows, judged=self._rows, message=text)
         return [self._schema.outcome(), rows]
+
+
+def checksum_gate(checksums: tuple[int, int] | None) -> list[CheckOutcome]:
+    """Return the gate ``checksum_match``: every checksum that was compared is equal; none where the venue sends none.
+
+    ``checksums``: (compared, equal). A lost message is a gap, which is masked, and is not counted here: what differs
+    is a book that was read wrongly from its start on. A day whose checksums were all left out is not judged.
+    """
+    if checksums is None:
+        return []
+    compared, equal = checksums
+    text = f"{compared - equal} of {compared} checksums of the venue differ from the book" if equal < compared else ""
+    facts = {"compared": compared, "equal": equal}
+    return [judge("checksum_match", not text, examined=compared, judged=compared, message=text, facts=facts)]

@@ -56,7 +56,7 @@ def decode_file(
         if recv_times is not None and line + lines > len(recv_times):
             raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
         block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
-        yield block if reader is None else replace(block, checksums=reader.checksums())
+        yield block if reader is None else replace(block, checksums=reader.checksums(), facts=reader.facts())
         line += lines
     if recv_times is not None and line != len(recv_times):
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
@@ -81,6 +81,7 @@ def _decode_segment(path: Path, instrument: Instrument, info: FileInfo) -> Itera
             block,
             skipped={**block.skipped, **{why: count for why, count in skipped.items() if count}},
             checksums=reader.checksums() if reader else None,
+            facts=reader.facts() if reader else {},
         )
     tolerant.judge(line)
 
@@ -189,4 +190,6 @@ class LiveDecoder:
     def block(self) -> DecodedBlock:
         """Return the last message's rows as a block whose level columns are views of the reused buffers."""
         found = finish(self.job, self._buffer, 0, 0, None)
-        return found if self._reader is None else replace(found, checksums=self._reader.checksums())
+        if self._reader is None:
+            return found
+        return replace(found, checksums=self._reader.checksums(), facts=self._reader.facts())

@@ -22,6 +22,9 @@ _BOOK_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})_([A-Z0-9_-]+)_ob\d+\.data(\.zip)?\
 _TRADES_NAME = re.compile(r"([A-Z0-9_-]*?[A-Z])(\d{4}-\d{2}-\d{2})\.csv(\.gz)?\Z")
 _SAMPLE_BYTES = 256 << 10
 _SAMPLE_LINES = 400
+_LONGEST_PREAMBLE_BYTES = 64 << 20
+"""Recorders may begin with whole instrument lists: what is read in search of a first message."""
+_NOT_TELLING = (b"", b"ping", b"pong")
 _RECV_SUFFIX = ".recv_ts.txt"
 
 
@@ -34,7 +37,8 @@ class FileInfo:
     ``spot``: whether the market is a spot market, None where messages do not tell. ``several_symbols``: the format says
     of each line which symbol it is of, so that others may be skipped. ``segment``: the market that a recorder's segment
     was recorded for (``venues.segment``), None for other files. ``companion``: a second file without which this one
-    cannot be read (LOBSTER's book file beside the messages).
+    cannot be read (LOBSTER's book file beside the messages). ``name``: what the file is called, where that tells more
+    than its content.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class FileInfo:
     recv_path: Path | None = None
     segment: Market | None = None
     companion: Path | None = None
+    name: str = ""
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -80,25 +85,29 @@ def detect_file(path: Path, name: str | None = None) -> FileInfo:
         found = candidate.sniff_file(path, name or path.name, container) if candidate.sniff_file else None
         if found is not None:
             return found
-    block = next(open_source(path, _SAMPLE_BYTES))
-    lines = bytes(block.data[: block.size]).split(b"\n")[:_SAMPLE_LINES]
-    if lines[0].startswith(MAGIC):
-        return _segment(path, container, lines[0])
     form: Form | None = None
     said = Said(path)
-    for number, line in enumerate(lines):
-        if not line:
-            continue
-        try:
-            form = _take(line, form, said)
-        except UnreadableError as error:
-            if number == 0:
-                raise BadInputError(
-                    f"{path}: unknown format, its first line begins {shown(line[:40].decode('utf-8', 'replace'))!r}: "
-                    f"expected {KNOWN}"
-                ) from error
-            break  # decoding will name the line; what the lines before it said is enough to begin
-        if said.complete:
+    number = 0
+    for block in open_source(path, _SAMPLE_BYTES):
+        lines = bytes(block.data[: block.size - 1]).split(b"\n")
+        if block.offset == 0 and lines[0].startswith(MAGIC):
+            return _segment(path, container, lines[0])
+        for line in lines:
+            number += 1
+            if said.complete or (number > _SAMPLE_LINES and said.streams):
+                break
+            if not line or line.strip() in _NOT_TELLING:
+                continue
+            try:
+                form = _take(line, form, said)
+            except UnreadableError as error:
+                if number == 1:
+                    raise BadInputError(
+                        f"{path}: unknown format, its first line begins "
+                        f"{shown(line[:40].decode('utf-8', 'replace'))!r}: expected {KNOWN}"
+                    ) from error
+                said.complete = True  # decoding will name the line; what was said before it is enough to begin
+        if said.complete or said.streams or block.offset > _LONGEST_PREAMBLE_BYTES:
             break
     if form is None:
         raise BadInputError(f"{path}: unknown format, no line tells what it is: expected {KNOWN}")

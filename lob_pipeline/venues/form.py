@@ -52,6 +52,9 @@ class FileReader(Protocol):
     def checksums(self) -> tuple[int, int] | None:
         """Return (compared, equal) of the venue's checksums since the last call, None where it sent none."""
 
+    def facts(self) -> dict[str, int]:
+        """Return what else was counted since the last call, by name."""
+
 
 def no_line(_line: bytes, _said: Said) -> bool:
     """The ``sniff`` of a form that is not told by its lines."""
@@ -90,9 +93,9 @@ class Form:
     ``likely(symbols, spot)``: the venues whose market it may be, likeliest first.
     ``accepts(venue, spot)``: whether a market of ``venue`` may be read from it.
     ``websocket_of``: venues whose public websocket speaks it.
-    ``sniff_file(path, name, container)``: recognises files that are not told by their lines (a zip of several members, a
-    binary table, a table told by its header and name); asked before ``sniff``, of every form that has it. ``name`` is
-    what the file is called: bytes kept by their hash are not called so any more.
+    ``sniff_file(path, name, container)``: recognises files that are not told by their lines (a zip of several members,
+    a binary table, a table told by its header and name); asked before ``sniff``, of every form that has it. ``name``
+    is what the file is called: bytes kept by their hash are not called so any more.
     ``decoder``: for formats of one message a line. ``blocks``: for all others, yields a file's rows itself; errors are
     ``BadInputError`` with file, line and byte, as those of ``venues.decode``.
     """

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.venues import binance_forms, bybit_forms
+from lob_pipeline.venues import binance_forms, bybit_forms, kraken_forms, lobster, okx_forms, tables, tardis
 from lob_pipeline.venues.form import Decoder, Form, Format
 
 # Asked in this order. Binance's takes any line with a receive stamp: forms that know their own come before it.
 FORMS: tuple[Form, ...] = (
     bybit_forms.TRADES_CSV,
+    okx_forms.MESSAGES,
+    kraken_forms.MESSAGES,
     binance_forms.RAW,
     bybit_forms.MESSAGES,
+    lobster.FORM,
+    tardis.BOOK,
+    tardis.TRADES,
+    tables.LEVELS_CSV,
+    tables.TRADES_CSV,
+    tables.PARQUET,
 )
 
 KNOWN = (
     "Bybit messages (orderbook.*, publicTrade.*), Bybit trade archives (csv), Binance recordings "
-    "(receive stamp and JSON a line, or ts_local wrappers)"
+    "(receive stamp and JSON a line, or ts_local wrappers), OKX and Kraken messages (alone, stamped or wrapped), "
+    "LOBSTER files (message and orderbook csv, zipped or side by side), Tardis incremental_book_L2 and trades csv, "
+    "tables of level changes or trades (csv, Parquet)"
 )
 """For the user: what can be read."""
 
