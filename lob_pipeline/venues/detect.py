@@ -20,6 +20,9 @@ __all__ = ["KNOWN", "FileInfo", "Format", "Stream", "declared_day", "detect_file
 
 _BOOK_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})_([A-Z0-9_-]+)_ob\d+\.data(\.zip)?\Z")
 _TRADES_NAME = re.compile(r"([A-Z0-9_-]*?[A-Z])(\d{4}-\d{2}-\d{2})\.csv(\.gz)?\Z")
+_TARDIS_NAME = re.compile(
+    r"[a-z0-9-]+_(incremental_book_L2|trades)_(\d{4}-\d{2}-\d{2})_[A-Za-z0-9_-]+\.csv(\.gz|\.zst)?\Z"
+)
 _SAMPLE_BYTES = 256 << 10
 _SAMPLE_LINES = 400
 _LONGEST_PREAMBLE_BYTES = 64 << 20
@@ -161,9 +164,10 @@ def _info(container: Container, form: Form, said: Said) -> FileInfo:
 
 def declared_day(name: str) -> str | None:
     """Return the day in an archive's file name (``2024-12-01_XRPUSDT_ob500.data.zip``), None for other names."""
-    book, trades = _BOOK_NAME.match(name), _TRADES_NAME.match(name)
-    day = book[1] if book else (trades[2] if trades else None)
-    return parse_date(day).isoformat() if day else None
+    for pattern, group in ((_BOOK_NAME, 1), (_TRADES_NAME, 2), (_TARDIS_NAME, 2)):
+        if found := pattern.match(name):
+            return parse_date(found[group]).isoformat()
+    return None
 
 
 def instruments_beside(path: Path) -> tuple[dict[str, tuple[str, str]], str | None]:
