@@ -6,6 +6,8 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.venues import protocol_binance as binance
 from lob_pipeline.venues import protocol_bybit as bybit
+from lob_pipeline.venues import protocol_kraken as kraken
+from lob_pipeline.venues import protocol_okx as okx
 from lob_pipeline.venues.protocol import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -15,6 +17,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "binance-usdm": binance.USDM,
     "binance-coinm": binance.COINM,
     "binance-spot": binance.SPOT,
+    "okx": okx.PUBLIC,
+    "kraken": kraken.PUBLIC,
 }
 """``sim`` speaks Bybit's protocol; it has no public address of its own."""
 
