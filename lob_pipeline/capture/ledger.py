@@ -5,8 +5,8 @@ is the connection's number in its session. Ids are whole numbers, or text where 
 
 ``started`` session, pid, markets, urls · ``stopped`` session, reason, frames, segments.
 ``opened`` path, market, lane, conn · ``closed`` path, market, lane, conn, content_sha256, bytes, frames,
-    first_wall_ns, last_wall_ns, topics {topic: {frames, first_id, last_id, first_wall_ns, last_wall_ns}}, reason (rotation, stop,
-    reconnect, rollover, full, recovered). Paths are relative to ``HOME/segments``.
+    first_wall_ns, last_wall_ns, topics {topic: {frames, first_id, last_id, first_wall_ns, last_wall_ns}}, reason
+    (rotation, stop, reconnect, rollover, full, recovered). Paths are relative to ``HOME/segments``.
 ``gap`` market, topic, conn, expected, got, id, snapshot, from_wall_ns, to_wall_ns: messages are missing inside a
     connection. ``expected``: the last id recorded; ``got``: the id that the next message claims to follow; ``id``: its
     own. Missing are the ids in (expected, got], and as an event also ``id`` where that message is a ``snapshot``. The
@@ -21,9 +21,9 @@ is the connection's number in its session. Ids are whole numbers, or text where 
 ``reconnect`` conn, url, markets, why, attempt, wait_s · ``rollover`` from_conn, to_conn, url, markets.
 ``silence`` market, topic, conn, silent_s, action (resubscribe, reconnect, noted) · ``resync`` market, topic, conn, why.
 ``unread`` conn, market (null: any), why, bytes, frame_sha256: a frame that is no message of a subscribed topic. It is
-    kept in the segment behind a ``!`` and never decoded. ``duplicate`` market, topic, conn, id: a message whose id is not
-    newer and that no gap waits for; it is recorded. Of each of these two kinds at most ``LINES_A_MINUTE`` are written,
-    then one with ``count`` tells the rest.
+    kept in the segment behind a ``!`` and never decoded. ``duplicate`` market, topic, conn, id: a message whose id is
+    not newer and that no gap waits for; it is recorded. Of each of these two kinds at most ``LINES_A_MINUTE`` are
+    written, then one with ``count`` tells the rest.
 ``snapshot_failed`` market, conn, why · ``clock`` url, conn, offset_ns, samples, window_s: the least (wall clock -
     venue's time) of the window, which is the difference of the clocks plus the shortest way.
 ``recovered`` path, market, lane, conn, kept_bytes, cut_bytes: a kill left the file; a ``closed`` line follows.

@@ -59,6 +59,14 @@ def slice_rows(rows: Rows, lo: int, hi: int) -> Rows:
     )
 
 
+def take_rows(rows: Rows, index: Int64s) -> Rows:
+    """Return the trades or quotes ``index``, in that order."""
+    columns = {f.name: getattr(rows, f.name) for f in fields(rows)}
+    return type(rows)(
+        **{n: (values.take(pa.array(index)) if n == "trade_id" else values[index]) for n, values in columns.items()}
+    )
+
+
 def concat_rows(one: Rows, two: Rows) -> Rows:
     """Return the trades or quotes of ``one``, then those of ``two``."""
     if len(one) == 0 or len(two) == 0:

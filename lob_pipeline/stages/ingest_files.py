@@ -76,6 +76,7 @@ class InputFile:
             recv_sha256=self.recv_sha256,
             archive_day=self.archive_day,
             kept=kept,
+            segment=self.info.segment is not None,
         )
 
     def unchanged(self) -> bool:
@@ -155,6 +156,8 @@ def peek(file: InputFile, instrument: Instrument) -> None:
         file.first_ns = min(times) if times else 0
         file.has_recv = all(bool((r.ts_recv_ns > 0).all()) for r in rows)
         return
+    if file.info.segment is not None:
+        return  # a connection that brought nothing but its own talk
     raise BadInputError(
         f"{file.path} holds no book message, trade or quote of {instrument.market}: give a recording of that market"
     )
@@ -195,4 +198,5 @@ def _first(file: InputFile) -> tuple[int, str]:
 
 def _lane_file(file: InputFile, instrument: Instrument) -> LaneFile:
     day = day_start_ns(file.archive_day) // NS_PER_DAY if file.archive_day else None
-    return LaneFile(partial(file.blocks, instrument), file.facts, day, bridged=instrument.sequence == "bridge")
+    bridged = instrument.sequence == "bridge"
+    return LaneFile(partial(file.blocks, instrument), file.facts, day, bridged, file.info.segment is not None)

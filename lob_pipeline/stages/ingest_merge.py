@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lob_pipeline.core.tables import KIND_DELTA
 from lob_pipeline.core.units import NS_PER_DAY
 from lob_pipeline.stages.ingest_blocks import Arrivals, concat_books, concat_rows, cut, join, place_together, places
+from lob_pipeline.stages.ingest_overlap import Overlap
 from lob_pipeline.venues.block import DecodedBlock
 
 Int64s = npt.NDArray[np.int64]
@@ -56,13 +57,14 @@ class FileFacts:
 class LaneFile:
     """A file of a lane: how to read it, what was learnt, and the archive day in its name (days since 1970).
 
-    ``bridged``: the venue's snapshots bridge a chain of deltas, they are no part of it.
+    ``bridged``: the venue's snapshots bridge a chain of deltas, they are no part of it. ``segment``: a recorder's.
     """
 
     blocks: Callable[[], Iterator[DecodedBlock]]
     facts: FileFacts
     archive_day: int | None = None
     bridged: bool = False
+    segment: bool = False
 
 
 def day_number(t_ns: Int64s) -> Int64s:
@@ -110,7 +112,9 @@ def read_lane(files: list[LaneFile]) -> Iterator[Arrivals]:
     """
     clock = _LaneClock()
     latest = 0
+    overlap = Overlap(bridged=any(file.bridged for file in files))
     for file in files:
+        overlap.begin()
         waiting: DecodedBlock | None = None
         for block in file.blocks():
             whole = block if waiting is None else _join_blocks(waiting, block)
@@ -119,10 +123,10 @@ def read_lane(files: list[LaneFile]) -> Iterator[Arrivals]:
                 continue
             waiting = None
             latest = max(latest, int(whole.book.ts_event_ns.max(initial=0)))
-            yield _arrivals(whole, file, clock, latest)
+            yield _arrivals(whole, file, clock, latest, overlap)
         if waiting is not None:
             latest = max(latest, int(waiting.book.ts_event_ns.max(initial=0)), int(waiting.book.ts_recv_ns[-1]))
-            yield _arrivals(waiting, file, clock, latest)
+            yield _arrivals(waiting, file, clock, latest, overlap)
 
 
 def _join_blocks(one: DecodedBlock, two: DecodedBlock) -> DecodedBlock:
@@ -149,10 +153,13 @@ def _both(one: tuple[int, int] | None, two: tuple[int, int] | None) -> tuple[int
     return one or two if one is None or two is None else (one[0] + two[0], one[1] + two[1])
 
 
-def _arrivals(block: DecodedBlock, file: LaneFile, clock: _LaneClock, latest: int) -> Arrivals:
+def _arrivals(block: DecodedBlock, file: LaneFile, clock: _LaneClock, latest: int, overlap: Overlap) -> Arrivals:
     when = _filled(block.book.ts_event_ns, latest)
-    book_day, trades_day, quotes_day = clock.days(block, when, file.archive_day)
-    _learn(file, block, when, (book_day, trades_day, quotes_day))
+    days = clock.days(block, when, file.archive_day)
+    _learn(file, block, when, days)
+    if file.segment:
+        block, when, days = overlap.without_repeats(block, when, days)
+    book_day, trades_day, quotes_day = days
     book_at, trades_at, quotes_at = places(block)
     items = len(block.book) + len(block.trades) + len(block.quotes)
     return Arrivals(

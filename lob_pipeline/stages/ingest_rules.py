@@ -31,7 +31,12 @@ def chained(one: Source, two: Source) -> bool:
 
 
 def _continues(one: Source, two: Source, date: str) -> bool:
-    """Return whether two sources of the same kind of items, in the order of their times, may share a day."""
+    """Return whether two sources of the same kind of items, in the order of their times, may share a day.
+
+    A recorder's segments of one market always do: what lies between them is a gap, found and masked as in one file.
+    """
+    if one.segment and two.segment:
+        return True
     if date in (one.archive_day, two.archive_day):
         return False
     if one.book is None and two.book is None:

@@ -27,7 +27,7 @@ class Source:
     """A registered file. ``kinds``: date -> the kinds of items (book, trades, quotes) it holds of that day.
 
     ``recv_sha256``: the file of receive times beside it. ``book``: its first and last book message. ``replaced``: date
-    -> hashes of the sources whose place it took. ``kept``: the bytes are under ``raw/``.
+    -> hashes of the sources whose place it took. ``kept``: the bytes are under ``raw/``. ``segment``: a recorder's.
     """
 
     market: str
@@ -45,6 +45,7 @@ class Source:
     archive_day: str | None = None
     kept: bool = True
     replaced: dict[str, list[str]] = field(default_factory=dict)
+    segment: bool = False
 
     @property
     def has_book(self) -> bool:
