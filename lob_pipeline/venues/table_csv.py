@@ -34,6 +34,7 @@ MEANINGS = {
     "id": kernel.ID,
     "trade_id": kernel.ID,
     "symbol": kernel.SYMBOL,
+    "flags": kernel.MARKS,
 }
 """Column name -> meaning; any other column is left alone."""
 
@@ -72,10 +73,15 @@ def is_tardis(names: list[str]) -> bool:
 
 
 def check_names(names: list[str]) -> list[int]:
-    """Return the meaning of each column. Raises ``UnreadableError`` where two columns mean the same."""
+    """Return the meaning of each column. Raises ``UnreadableError`` where two columns mean the same.
+
+    Level changes have no flags, trades no update ids: such columns are left alone there.
+    """
     if len(names) > kernel.MAX_COLUMNS:
         raise UnreadableError(f"at most {kernel.MAX_COLUMNS} columns", str(len(names)))
     meanings = [MEANINGS.get(name, kernel.IGNORED) for name in names]
+    other = (kernel.MARKS,) if kernel.SNAPSHOT in meanings else (kernel.UPDATE_ID, kernel.PREV_ID)
+    meanings = [kernel.IGNORED if m in other else m for m in meanings]
     alone = [(m,) for m in range(kernel.SIDE, kernel.IGNORED)]
     for group in ((kernel.TIME, kernel.TIME_NS), (kernel.RECV, kernel.RECV_NS), *alone):
         same = [name for name, m in zip(names, meanings, strict=True) if m in group]
@@ -141,7 +147,10 @@ def read_line(line: bytes, offset: int, job: Job) -> None:
     elif not cell[kernel.ID]:
         raise UnreadableError("a trade id", "an empty cell")
     else:
-        add_trade(job, offset, recv_ns, ts_ns, -1, cell[kernel.ID], side, ticks, lots, 0)
+        marks = cell.get(kernel.MARKS, "0")
+        if marks not in "01234567" or len(marks) != 1:
+            raise reader.wrong("flags of 0 to 7", marks)
+        add_trade(job, offset, recv_ns, ts_ns, -1, cell[kernel.ID], side, ticks, lots, int(marks))
     job.card[card.N_ROUNDED] += reader.rounded
 
 

@@ -15,8 +15,9 @@ from lob_pipeline.venues.memory import byte_at, get, put
 from lob_pipeline.venues.rows import put_origin
 from lob_pipeline.venues.scan import same, scan_digits, scan_int
 
-TIME, TIME_NS, RECV, RECV_NS, SIDE, PRICE, SIZE, SNAPSHOT, UPDATE_ID, PREV_ID, ID, SYMBOL, IGNORED = range(1, 14)
-"""Meanings of a column; 0 is no column. ``TIME_NS`` and ``RECV_NS`` are nanoseconds alone, the others any unit."""
+TIME, TIME_NS, RECV, RECV_NS, SIDE, PRICE, SIZE, SNAPSHOT, UPDATE_ID, PREV_ID, ID, SYMBOL, MARKS, IGNORED = range(1, 15)
+"""Meanings of a column; 0 is no column. ``TIME_NS`` and ``RECV_NS`` are nanoseconds alone, the others any unit.
+``MARKS``: a trade's flags, as stored."""
 MAX_COLUMNS = 31
 
 LEVEL_UPDATE, LEVEL_PREV, LEVEL_SNAPSHOT = card.TRADE_SEQ, card.ID_AT, card.FLAGS
@@ -90,6 +91,10 @@ def _scan_row(p: int, base: int, job: int) -> int:
             if byte_at(p) != 44 and byte_at(p) != 10:
                 p, value = scan_int(p)
                 put(row, LEVEL_UPDATE if meaning == UPDATE_ID else LEVEL_PREV, value)
+        elif meaning == MARKS:
+            p, value = scan_int(p)
+            good = value < 8
+            put(row, card.FLAGS, value)
         else:
             p = _cell_end(p)
             text = text_word(at, p)

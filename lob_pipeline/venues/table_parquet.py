@@ -159,6 +159,9 @@ class _Rows:
         rows = self._common()
         name = str(self._name(kernel.ID))
         ids = self._batch.column(name).cast(pa.string())
+        marks = self._name(kernel.MARKS)
+        flags = self._values(marks).astype(np.int64) if marks else np.zeros(len(rows), np.int64)
+        self._check((flags >= 0) & (flags < 8), str(marks), "flags of 0 to 7")
         self._check(~_nulls(ids) & (np.asarray(pc.fill_null(pc.binary_length(ids), 0)) > 0), name, "a trade id")
         return TradeRows(
             line=rows[:, card.LINE].copy(),
@@ -170,7 +173,7 @@ class _Rows:
             side=rows[:, card.SIDE].astype(np.int8),
             price_ticks=rows[:, card.PRICE].copy(),
             size_lots=rows[:, card.SIZE].copy(),
-            flags=np.zeros(len(rows), np.int8),
+            flags=flags.astype(np.int8),
         )
 
     def _values(self, name: str) -> npt.NDArray[Any]:
