@@ -122,14 +122,15 @@ class Exchange:
             if not self._someone.is_set() and (not self.feed.endless or not self._number):
                 await self._someone.wait()
                 paced_from = 0.0
-            now = loop.time()
-            if not paced_from:
-                paced_from, paced_at = now, next_ns if self._speed and not self._rate else self._number
-                self._started = self._started or now
-            due = now
+            now = due = loop.time()
+            self._started = self._started or now
             if self._rate:
+                if not paced_from:
+                    paced_from, paced_at = now, self._number
                 due = paced_from + (self._number - paced_at) / self._rate
-            elif self._speed:
+            elif self._speed and next_ns:  # a message without a time of its own goes with the one before it
+                if not paced_from:
+                    paced_from, paced_at = now, next_ns
                 due = paced_from + (next_ns - paced_at) / NS_PER_S / self._speed
             if due > now:
                 self._flush(now)
@@ -290,7 +291,12 @@ def serving(exchange: Exchange, port: int = 0) -> Iterator[str]:
 
     async def run() -> None:
         async with serve(
-            exchange.handle, "127.0.0.1", port, compression=None, process_request=exchange.answer
+            exchange.handle,
+            "127.0.0.1",
+            port,
+            compression=None,
+            close_timeout=1,
+            process_request=exchange.answer,
         ) as server:
             bound = next(iter(server.sockets)).getsockname()[1]
             started.append(f"ws://127.0.0.1:{bound}")
