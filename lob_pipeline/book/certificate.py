@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
 from lob_pipeline.book.advance import (
     M_ASK,
@@ -21,80 +20,40 @@ from lob_pipeline.book.advance import (
     Events,
 )
 from lob_pipeline.book.audits import Audits, closing_books, match_opening, opening_depth
+from lob_pipeline.book.certificate_checks import TRADE_TOUCH_MINIMUM, TRADE_TOUCH_SHARE, own_checks, unshown
 from lob_pipeline.book.grid import USELESS, GridState
-from lob_pipeline.book.matches import QuoteMatch, TradeTouch, implied_spread_ticks, market_trades
+from lob_pipeline.book.grid_tight import GridTight
+from lob_pipeline.book.level_laws import LevelLaws
+from lob_pipeline.book.matches import TradeTouch, implied_spread_ticks, market_trades
+from lob_pipeline.book.quote_match import QuoteMatch
+from lob_pipeline.book.row_counts import RowCounts
+from lob_pipeline.book.seen import Seen, Witness
 from lob_pipeline.book.sequence import BRIDGE, DUPLICATE, FOLLOWS, MODES, NOT_WHOLE, REPLACES, STALE, UNBRIDGED
 from lob_pipeline.book.state import BookState, Int64Array
+from lob_pipeline.book.stream_order import StreamOrder
+from lob_pipeline.book.trade_ids import TradeIds
+from lob_pipeline.book.trade_quotes import TradeQuotes
+from lob_pipeline.book.trade_sides import TradeSides
 from lob_pipeline.core.clock import Clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import Instrument
-from lob_pipeline.core.tables import KIND_SNAPSHOT, LEVELS, ROW
+from lob_pipeline.core.outcome import CheckOutcome
+from lob_pipeline.core.tables import KIND_SNAPSHOT
 from lob_pipeline.core.units import NS_PER_S
 
-TRADE_TOUCH_MINIMUM = 20
-TRADE_TOUCH_SHARE = 0.8
-UNSOUND_SHARE = 0.05  # of the rows of a whole book
-SPREAD_FACTOR = 10  # times (traded spread + 1 tick)
-SPREAD_PAIRS = 10
+__all__ = ["TRADE_TOUCH_MINIMUM", "TRADE_TOUCH_SHARE", "WARM_WINDOW_NS", "Certificate"]
+
 WARM_WINDOW_NS = 300 * NS_PER_S  # the longest window of the book features
-
-_TS, _VALID, _RUN_START, _TRUNCATED = ROW["ts_ns"], ROW["valid"], ROW["run_start"], ROW["truncated"]
-_BID, _ASK = ROW["bid_ticks_1"], ROW["ask_ticks_1"]
-
-
-@dataclass
-class RowCounts:
-    """What the rows add up to. ``spreads``: how often each spread of a valid row occurs, capped at 2^16 - 1 ticks."""
-
-    rows: int = 0
-    valid: int = 0
-    warm: int = 0
-    truncated: int = 0
-    crossed_valid: int = 0
-    whole: int = 0
-    whole_unsound: int = 0  # whole book, but a side is empty or the sides cross
-    depths: Int64Array = field(default_factory=lambda: np.zeros(LEVELS + 1, np.int64))  # whole rows by thinner side
-    spreads: Int64Array = field(default_factory=lambda: np.zeros(1 << 16, np.int64))
-    _run: int = 0  # rows of the present run so far
-    _last_ns: int = -1
-
-    def add(self, rows: Int64Array, whole: npt.NDArray[np.bool_], step_ns: int, warm_rows: int) -> None:
-        """Count a batch. A row is warm when it and the ``warm_rows`` rows before it are valid rows of one run."""
-        valid = rows[:, _VALID] != 0
-        bid, ask = rows[:, _BID], rows[:, _ASK]
-        self.rows += len(rows)
-        self.valid += int(valid.sum())
-        self.truncated += int(rows[:, _TRUNCATED].sum())
-        self.crossed_valid += int((valid & (bid >= ask)).sum())
-        self.whole += int(whole.sum())
-        self.whole_unsound += int((whole & ((bid < 0) | (ask < 0) | (bid >= ask))).sum())
-        shown = [(rows[:, first : first + LEVELS] >= 0).sum(axis=1) for first in (_BID, _ASK)]
-        self.depths += np.bincount(np.minimum(*shown)[whole], minlength=LEVELS + 1)
-        spread = np.clip(ask - bid, 0, len(self.spreads) - 1)[valid]
-        self.spreads += np.bincount(spread, minlength=len(self.spreads))
-        before = np.concatenate([[self._last_ns], rows[:-1, _TS]])
-        breaks = ~valid | (rows[:, _RUN_START] != 0) | (rows[:, _TS] - before != step_ns)
-        index = np.arange(1, len(rows) + 1)
-        since = np.maximum.accumulate(np.where(breaks, index, 0))
-        length = np.where(since == 0, self._run + index, index - since + valid[np.maximum(since - 1, 0)])
-        self.warm += int((valid & (length > warm_rows)).sum())
-        self._run, self._last_ns = int(length[-1]), int(rows[-1, _TS])
-
-    def thinner_than(self, levels: int) -> int:
-        """Return how many rows of a whole book show fewer than ``levels`` on a side."""
-        return int(self.depths[:levels].sum())
-
-    def median_spread_ticks(self) -> float:
-        """Return the median spread of the valid rows, 0 where there is none."""
-        return float(np.searchsorted(np.cumsum(self.spreads), (self.valid + 1) // 2)) if self.valid else 0.0
 
 
 class Certificate:
     """Watches a replay (``replay.Watcher``) and says what it saw.
 
-    ``trades``: the day's trades (columns ts_event_ns, side, price_ticks, flags) or None; ``trade_ids``: their numeric
-    ids, None where ids are no numbers; ``quotes``: chunks of the ``quotes`` table; ``closing_before``: what the day
-    before left in ``closing_books()``, None where it is absent.
+    ``trades``: the day's trades (columns ts_event_ns, side, price_ticks, flags; where known ts_recv_ns, seq,
+    size_lots) or None; ``trade_ids``: their numeric ids, None where ids are no numbers; ``trade_names``: their ids as
+    stored; ``quotes``, ``quotes_again``: two passes over the chunks of the ``quotes`` table; ``closing_before``: what
+    the day before left in ``closing_books()``, None where it is absent; ``events_extra``: facts that the manifest of
+    ``l2_events`` holds. ``also``: checks of the rows themselves, set before the certificate is asked for.
     """
 
     def __init__(
@@ -105,7 +64,10 @@ class Certificate:
         *,
         trades: Columns | None = None,
         trade_ids: Int64Array | None = None,
+        trade_names: pa.StringArray | None = None,
         quotes: Iterator[Columns] | None = None,
+        quotes_again: Iterator[Columns] | None = None,
+        events_extra: dict[str, Any] | None = None,
         closing_before: list[dict[str, Any]] | None = None,
     ) -> None:
         self.instrument, self.clock, self.date = instrument, clock, date
@@ -117,9 +79,19 @@ class Certificate:
         self.touch = None if traded is None else TradeTouch(traded, clock.step_ns)
         self.traded_spread = (0, 0.0) if traded is None else implied_spread_ticks(traded)
         self.quotes = None if quotes is None else QuoteMatch(quotes)
-        self.trade_id_gaps = 0 if trade_ids is None else int((np.diff(np.unique(trade_ids)) > 1).sum())
+        self.trade_ids = TradeIds(trade_names, trade_ids)
+        self.order = StreamOrder(date)
+        self.witnesses: list[Witness] = [LevelLaws(instrument), self.order, GridTight(trades)]
+        if trades is not None:
+            self.witnesses.append(TradeSides(trades, instrument))
+        self.trade_quotes = None
+        if trades is not None and quotes_again is not None:
+            self.trade_quotes = TradeQuotes(trades, quotes_again)
+        self.events_extra = events_extra or {}
+        self.also: list[CheckOutcome] = []
         self.messages = self.level_rows = self.snapshots = self.replaced = 0
-        self.crossed = self.locked = self.late = self.dropped = self.unbridged = 0
+        self.crossed = self.locked = self.late = self.dropped = self.unbridged = self.unapplied = 0
+        self.applied = 0
         self.gaps: list[dict[str, int]] = []
         self.boundary: bool | None = None
         self.opening_depth = 0  # levels of the thinner side of the first snapshot
@@ -127,7 +99,7 @@ class Certificate:
         self._dropped: list[Int64Array] = []
         self._waiting: int | None = None  # id of the last snapshot, until an event joins it
 
-    def chunk(self, events: Events, starts: Int64Array, marks: Int64Array) -> None:
+    def chunk(self, events: Events, starts: Int64Array, marks: Int64Array, seq: Int64Array) -> None:
         """Count what happened at each message of a chunk."""
         first = starts[:-1]
         if self.opening_depth == 0:
@@ -143,7 +115,9 @@ class Certificate:
         self.replaced += int(replaces.sum())
         self.late += int(marks[:, M_LATE].sum())
         self.dropped += int(np.isin(verdict, (DUPLICATE, STALE)).sum())
+        self.unapplied += int((verdict == NOT_WHOLE).sum())
         applied = replaces | (verdict == FOLLOWS)
+        self.applied += int(applied.sum())
         both = applied & (marks[:, M_BID] >= 0) & (marks[:, M_ASK] >= 0)
         self.crossed += int((both & (marks[:, M_BID] > marks[:, M_ASK])).sum())
         self.locked += int((both & (marks[:, M_BID] == marks[:, M_ASK])).sum())
@@ -162,7 +136,11 @@ class Certificate:
         if self.quotes is not None:
             shown = verdict == FOLLOWS
             tops = marks[:, [M_BID, M_BID_LOTS, M_ASK, M_ASK_LOTS]]
-            self.quotes.messages(events.update_id[first[shown]], tops[shown])
+            at = first[shown]
+            self.quotes.messages(events.update_id[at], tops[shown], events.ts_event_ns[at])
+        seen = Seen(events, starts, marks, seq)
+        for witness in self.witnesses:
+            witness.chunk(seen)
 
     def _note_lost(self, events: Events, first: Int64Array, verdict: Int64Array) -> None:
         """Remember the snapshots that came to nothing, and the ids that dropped events span."""
@@ -212,52 +190,31 @@ class Certificate:
         return {"compared": self.quotes.compared, "equal": self.quotes.equal}
 
     @property
-    def unsound(self) -> bool:
-        """Whether more rows of a whole book lack a side or are crossed than a sound book ever shows."""
-        return self.counts.whole_unsound > UNSOUND_SHARE * self.counts.whole
-
-    @property
-    def thin_rows(self) -> int:
-        """Rows of a whole book with less than half of the (at most 20) levels a side that the first snapshot had."""
-        return self.counts.thinner_than((min(self.opening_depth, LEVELS) + 1) // 2)
-
-    @property
-    def too_thin(self) -> bool:
-        """Whether the book lost its depth: deltas that replace it leave only the levels they name."""
-        return self.thin_rows > UNSOUND_SHARE * self.counts.whole
-
-    @property
-    def spread_implausible(self) -> bool:
-        """Whether the median spread is wider than the trades themselves allow (from SPREAD_PAIRS pairs on)."""
-        pairs, traded = self.traded_spread
-        return pairs >= SPREAD_PAIRS and self.counts.median_spread_ticks() > SPREAD_FACTOR * (traded + 1)
-
-    @property
     def unapplied_bridges(self) -> int:
         """Snapshots that an event of the stream would have bridged, but that came to nothing."""
         chain = np.concatenate([np.empty((0, 2), np.int64), *self._dropped])
         useless = [s for s in self.audits.loose if ((chain[:, 0] <= s) & (s <= chain[:, 1])).any()]
         return len(useless)
 
+    def checks(self) -> list[CheckOutcome]:
+        """Return every check of the certificate's own, then ``also``; without the verdict on the whole."""
+        out = own_checks(self)
+        if self.quotes is not None:
+            out += self.quotes.outcomes()
+        for witness in self.witnesses:
+            out += witness.outcomes()
+        out += self.trade_ids.outcomes()
+        if self.trade_quotes is not None:
+            out += self.trade_quotes.outcomes()
+        return [*(out if self.counts.valid else unshown(out)), *self.also]
+
     def to_json(self) -> dict[str, Any]:
-        """Return the certificate with the keys of the contract."""
-        c, touch, quote = self.counts, self.touch_match, self.quote_match
-        holds = (
-            c.rows > 0
-            and c.crossed_valid == 0
-            and self.unapplied_bridges == 0
-            and (touch is None or touch["agree"] >= TRADE_TOUCH_SHARE * touch["compared"])
-            and (quote is None or quote["equal"] == quote["compared"])
-            and self.audits.match is not False
-            and self.boundary is not False
-            and not self.unsound
-            and not self.too_thin
-            and not self.spread_implausible
-        )
-        return {
+        """Return the certificate: the keys of the contract, then what else was found, then every check."""
+        c, checks = self.counts, self.checks()
+        found: dict[str, Any] = {
             "market": str(self.instrument.market),
             "date": self.date,
-            "holds": holds,
+            "holds": not any(check.refuses for check in checks),
             "messages": self.messages,
             "level_rows": self.level_rows,
             "snapshots": self.snapshots,
@@ -268,13 +225,26 @@ class Certificate:
             "crossed": self.crossed,
             "locked": self.locked,
             "late_messages": self.late,
-            "trade_id_gaps": self.trade_id_gaps,
+            "trade_id_gaps": self.trade_ids.gaps,
             "truncated_rows": c.truncated,
             "invalid_ns": (c.rows - c.valid) * self.clock.step_ns,
             "coverage": c.valid / c.rows if c.rows else 0.0,
             "unbridged_snapshots": self.unbridged,
-            "trade_touch_match": touch,
+            "trade_touch_match": self.touch_match,
             "closing_snapshot_match": self.audits.match,
             "boundary_match": self.boundary,
-            "top_of_book_match": quote,
+            "top_of_book_match": self.quote_match,
+            "invalid_spans": c.invalid_spans,
+            "invalid_span_count": c.invalid_span_count,
+            "unapplied_messages": self.unapplied,
         }
+        for witness in self.witnesses:
+            found.update(witness.facts())
+        found.update(self.trade_ids.facts())
+        found.update(self.trade_quotes.facts() if self.trade_quotes else {"trade_quotes": None})
+        found.update(self.quotes.facts() if self.quotes else {})
+        for name in ("checksums", "clock_pairs"):
+            compared = self.events_extra.get(name)
+            found["checksum_match" if name == "checksums" else name] = compared
+        found["checks"] = [{k: v for k, v in check.to_json().items() if k != "facts"} for check in checks]
+        return found

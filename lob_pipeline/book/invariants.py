@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from lob_pipeline.book.bits import Int
-from lob_pipeline.book.certificate import (
-    SPREAD_FACTOR,
-    SPREAD_PAIRS,
-    TRADE_TOUCH_MINIMUM,
-    TRADE_TOUCH_SHARE,
-    UNSOUND_SHARE,
-    Certificate,
-)
+from lob_pipeline.book.certificate import Certificate
 from lob_pipeline.book.depth import ASK_LOTS, ASK_TICKS, BID_LOTS, BID_TICKS
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.clock import Clock
@@ -114,99 +105,12 @@ class RowGates:
 
 
 def certificate_outcomes(certificate: Certificate) -> list[CheckOutcome]:
-    """Return the gates that hold the book against other sources, the certificate as a whole, and ``warm_rows``.
-
-    ``trade_touch_match``, ``two_sided_uncrossed``, ``depth_kept`` and ``spread_sanity`` apply to every market;
-    ``top_of_book_match``, ``top_of_book_on_rows``, ``closing_snapshot_match`` and ``boundary_match`` where there is
-    something to compare with.
-    """
+    """Return the checks of the certificate (without its ``also``), the certificate as a whole, and ``warm_rows``."""
     c = certificate.counts
-    out = [_touch(certificate), _sound(certificate), _depth(certificate), _spread(certificate)]
-    if certificate.quotes is not None and certificate.quotes.compared:
-        q = certificate.quotes
-        out.append(_equal("top_of_book_match", q.compared, q.equal, "messages", "the venue's quotes at the same id"))
-        if q.rows_compared:
-            out.append(_equal("top_of_book_on_rows", q.rows_compared, q.rows_equal, "rows", "quotes at the same id"))
-    for name, match, other in (
-        ("closing_snapshot_match", certificate.audits.match, "the venue's audit snapshot"),
-        ("boundary_match", certificate.boundary, "the closing book of the day before"),
-    ):
-        if match is not None:
-            out.append(
-                judge(name, match, examined=1, judged=1, message="" if match else f"a level differs from {other}")
-            )
-    facts = certificate.to_json()
-    message = "" if facts["holds"] else f"does not hold: {', '.join(_broken(certificate, facts))}"
-    out.append(judge("certificate", facts["holds"], examined=c.rows, judged=c.rows, message=message))
+    checks = certificate.checks()
+    broken = [check.name for check in checks if check.refuses]
+    out = checks[: len(checks) - len(certificate.also)]
+    message = f"does not hold: {', '.join(broken)}" if broken else ""
+    out.append(judge("certificate", not broken, examined=c.rows, judged=c.valid, message=message))
     out.append(judge("warm_rows", True, examined=c.rows, judged=c.warm, message=f"{c.warm} rows are warm at 300 s"))
     return out
-
-
-def _broken(certificate: Certificate, facts: dict[str, Any]) -> list[str]:
-    touch, quote, c = facts["trade_touch_match"], facts["top_of_book_match"], certificate.counts
-    reasons = {
-        "no rows": c.rows == 0,
-        "crossed rows among the valid ones": c.crossed_valid > 0,
-        "a bridging snapshot was left unapplied": certificate.unapplied_bridges > 0,
-        "trade_touch_match": touch is not None and touch["agree"] < TRADE_TOUCH_SHARE * touch["compared"],
-        "top_of_book_match": quote is not None and quote["equal"] < quote["compared"],
-        "closing_snapshot_match": facts["closing_snapshot_match"] is False,
-        "boundary_match": facts["boundary_match"] is False,
-        "two_sided_uncrossed": certificate.unsound,
-        "depth_kept": certificate.too_thin,
-        "spread_sanity": certificate.spread_implausible,
-    }
-    return [reason for reason, holds in reasons.items() if holds]
-
-
-def _equal(name: str, compared: int, equal: int, what: str, other: str) -> CheckOutcome:
-    ok = equal == compared
-    message = "" if ok else f"best prices or sizes of {compared - equal} of {compared} {what} differ from {other}"
-    return judge(name, ok, examined=compared, judged=compared, message=message, facts={"equal": equal})
-
-
-def _touch(certificate: Certificate) -> CheckOutcome:
-    touch = certificate.touch
-    compared, agree = (touch.compared, touch.agree) if touch else (0, 0)
-    ok = compared < TRADE_TOUCH_MINIMUM or agree >= TRADE_TOUCH_SHARE * compared
-    return judge(
-        "trade_touch_match",
-        ok,
-        examined=len(touch.trades["ts_event_ns"]) if touch else 0,
-        judged=compared,
-        minimum=TRADE_TOUCH_MINIMUM,
-        message=f"{agree} of {compared} trades lie at or through the touch of their row, "
-        f"{TRADE_TOUCH_SHARE:.0%} of at least {TRADE_TOUCH_MINIMUM} must",
-        facts={"compared": compared, "agree": agree},
-    )
-
-
-def _sound(certificate: Certificate) -> CheckOutcome:
-    c = certificate.counts
-    message = f"{c.whole_unsound} of {c.whole} rows of a whole book lack a side or are crossed, {UNSOUND_SHARE:.0%} may"
-    return judge("two_sided_uncrossed", not certificate.unsound, examined=c.rows, judged=c.whole, message=message)
-
-
-def _depth(certificate: Certificate) -> CheckOutcome:
-    c = certificate.counts
-    message = (
-        f"{certificate.thin_rows} of {c.whole} rows of a whole book show less than half of the levels a side of the "
-        f"first snapshot ({min(certificate.opening_depth, LEVELS)} looked at), {UNSOUND_SHARE:.0%} may"
-    )
-    judged = c.whole if certificate.opening_depth else 0
-    return judge("depth_kept", not certificate.too_thin, examined=c.rows, judged=judged, message=message)
-
-
-def _spread(certificate: Certificate) -> CheckOutcome:
-    pairs, traded = certificate.traded_spread
-    median, bound = certificate.counts.median_spread_ticks(), SPREAD_FACTOR * (traded + 1)
-    return judge(
-        "spread_sanity",
-        not certificate.spread_implausible,
-        examined=certificate.counts.rows,
-        judged=pairs if certificate.counts.valid else 0,
-        minimum=SPREAD_PAIRS,
-        message=f"the median spread is {median:g} ticks; consecutive trades of opposite sides lie {traded:g} ticks "
-        f"apart ({pairs} pairs), so at most {bound:g} are plausible",
-        facts={"median_spread_ticks": median, "traded_spread_ticks": traded},
-    )

@@ -1,4 +1,4 @@
-"""Comparisons of the book with what it was not built from: trades, the venue's own quotes, audit snapshots.
+"""Comparisons of the book with what it was not built from: trades; digests of books for the others.
 
 Each of them would fail on a book that is consistently wrong (sides swapped, deltas read as snapshots, levels off by
 one), where every comparison of the pipeline with itself agrees.
@@ -7,8 +7,7 @@ one), where every comparison of the pipeline with itself agrees.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,7 @@ from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI, ROW
 from lob_pipeline.core.units import NS_PER_S
 
-_TS, _VALID = ROW["ts_ns"], ROW["valid"]
-_BID, _BID_LOTS = ROW["bid_ticks_1"], ROW["bid_lots_1"]
-_ASK, _ASK_LOTS = ROW["ask_ticks_1"], ROW["ask_lots_1"]
+_TS, _BID, _ASK = ROW["ts_ns"], ROW["bid_ticks_1"], ROW["ask_ticks_1"]
 
 
 def digest(side: Int8Array, price_ticks: Int64Array, size_lots: Int64Array) -> str:
@@ -86,58 +83,3 @@ def implied_spread_ticks(trades: dict[str, Int64Array]) -> tuple[int, float]:
     pairs = (side[1:] != side[:-1]) & (t[1:] - t[:-1] <= NS_PER_S)
     gaps = np.abs(price[1:] - price[:-1])[pairs]
     return len(gaps), float(np.median(gaps)) if len(gaps) else 0.0
-
-
-@dataclass
-class QuoteMatch:
-    """Best prices and sizes against the venue's own quotes at the same update id; chunks come with ids ascending."""
-
-    chunks: Iterator[Columns]
-    compared: int = 0
-    equal: int = 0
-    rows_compared: int = 0
-    rows_equal: int = 0
-    _held: Int64Array = field(default_factory=lambda: np.empty((0, 5), np.int64))
-    _done: bool = False
-
-    def _upto(self, update_id: int) -> Int64Array:
-        """Return the quotes held, after reading on until their ids pass ``update_id`` (int64 (n, 5), sorted by id)."""
-        parts = [self._held]
-        while not self._done and (not len(parts[-1]) or parts[-1][:, 0].max() <= update_id):
-            chunk = next(self.chunks, None)
-            if chunk is None:
-                self._done = True
-            else:
-                names = ("update_id", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
-                parts.append(np.column_stack([chunk[n] for n in names]).astype(np.int64))
-        if len(parts) > 1:
-            table = np.concatenate(parts)
-            self._held = table[np.argsort(table[:, 0], kind="stable")]
-        return self._held
-
-    def rows(self, rows: Int64Array, ids: Int64Array) -> None:
-        """Compare the emitted rows whose update id a quote carries."""
-        seen = rows[:, _VALID] != 0
-        shown = rows[seen][:, [_BID, _BID_LOTS, _ASK, _ASK_LOTS]]
-        n, same = self._compare(ids[seen], shown)
-        self.rows_compared += n
-        self.rows_equal += same
-
-    def messages(self, update_ids: Int64Array, tops: Int64Array) -> None:
-        """Compare the book after messages (tops int64 (n, 4)); then forget the quotes of all ids but the last."""
-        n, same = self._compare(update_ids, tops)
-        self.compared += n
-        self.equal += same
-        if len(update_ids):
-            self._held = self._held[np.searchsorted(self._held[:, 0], update_ids.max(), side="left") :]
-
-    def _compare(self, update_ids: Int64Array, tops: Int64Array) -> tuple[int, int]:
-        if not len(update_ids):
-            return 0, 0
-        quotes = self._upto(int(update_ids.max()))
-        order = np.argsort(update_ids, kind="stable")
-        ids, shown = update_ids[order], tops[order]
-        at = np.searchsorted(ids, quotes[:, 0], side="right") - 1
-        hit = (at >= 0) & (ids[np.maximum(at, 0)] == quotes[:, 0])
-        same = (quotes[hit, 1:] == shown[at[hit]]).all(axis=1)
-        return int(hit.sum()), int(same.sum())

@@ -29,6 +29,8 @@ from lob_pipeline.core.tables import KIND_AUDIT, ROW_WIDTH
 
 COLUMNS = ("ts_event_ns", "ts_recv_ns", "update_id", "prev_update_id", "kind", "side", "price_ticks", "size_lots")
 """The columns of ``l2_events`` that a replay reads, beside ``first_in_message``."""
+WATCHED = ("seq",)
+"""Columns that the book does not need but a watcher wants; a chunk may lack them."""
 
 RowMap = Callable[[Int64Array], Int64Array]
 _HEAD = struct.Struct("<4sqq")
@@ -38,8 +40,8 @@ _MAGIC = b"LBE1"
 class Watcher(Protocol):
     """What listens to a replay, as the certificate does."""
 
-    def chunk(self, events: Events, starts: Int64Array, marks: Int64Array) -> None:
-        """See what happened at each message of a chunk, after it was replayed."""
+    def chunk(self, events: Events, starts: Int64Array, marks: Int64Array, seq: Int64Array) -> None:
+        """See what happened at each message of a chunk, after it was replayed; ``seq`` int64 a message, -1 unknown."""
 
     def audit(self, book: BookState, grid: GridState, events: Events, lo: int, hi: int) -> None:
         """See an audit message (level rows [lo, hi)) beside the state at its place in the stream."""
@@ -52,10 +54,11 @@ class Watcher(Protocol):
 
 
 class Chunk(NamedTuple):
-    """Whole messages: their columns and where each begins (with the end appended)."""
+    """Whole messages: their columns, where each begins (with the end appended), and the venue's ``seq`` of each."""
 
     events: Events
     starts: Int64Array
+    seq: Int64Array
 
 
 def whole_messages(chunks: Iterable[Columns]) -> Iterator[Chunk]:
@@ -66,19 +69,20 @@ def whole_messages(chunks: Iterable[Columns]) -> Iterator[Chunk]:
     """
     held: Columns = {}
     for chunk in chunks:
+        names = [name for name in (*COLUMNS, *WATCHED) if name in chunk]
         n = len(chunk["kind"])
         starts = np.flatnonzero(chunk["first_in_message"])
         if n and not held and (not len(starts) or starts[0] != 0):
             raise BadInputError("the first level row is not the first of its message: ingest the recording again")
         if held:
             ends = int(starts[0]) if len(starts) else n
-            held = {name: np.concatenate([held[name], chunk[name][:ends]]) for name in COLUMNS}
+            held = {name: np.concatenate([held[name], chunk[name][:ends]]) for name in names}
             if not len(starts):
                 continue
             yield _chunk(held, 0, len(held["kind"]), np.zeros(1, np.int64))
         if len(starts) > 1:
             yield _chunk(chunk, int(starts[0]), int(starts[-1]), starts[:-1])
-        held = {name: chunk[name][starts[-1] :].copy() for name in COLUMNS} if len(starts) else {}
+        held = {name: chunk[name][starts[-1] :].copy() for name in names} if len(starts) else {}
     if held:
         yield _chunk(held, 0, len(held["kind"]), np.zeros(1, np.int64))
 
@@ -86,7 +90,8 @@ def whole_messages(chunks: Iterable[Columns]) -> Iterator[Chunk]:
 def _chunk(columns: Columns, lo: int, hi: int, starts: npt.NDArray[np.intp]) -> Chunk:
     """Return the level rows [lo, hi) as a chunk; ``starts`` are row numbers of ``columns``."""
     cut = {name: columns[name][lo:hi] for name in COLUMNS}
-    return Chunk(_events(cut, hi - lo), np.append(starts, hi).astype(np.int64) - lo)
+    seq = columns["seq"][starts] if "seq" in columns else np.full(len(starts), -1, np.int64)
+    return Chunk(_events(cut, hi - lo), np.append(starts, hi).astype(np.int64) - lo, seq.astype(np.int64))
 
 
 def _events(columns: Columns, n: int) -> Events:
@@ -110,7 +115,7 @@ def replay(
     """
     book, grid = new_book(), new_grid(instrument, clock, date)
     ids = np.empty(batch_rows, np.int64)
-    for events, starts in whole_messages(chunks):
+    for events, starts, seq in whole_messages(chunks):
         book = reserve(book, events.side, events.price_ticks, events.size_lots)
         marks = np.zeros((len(starts) - 1 if watcher else 0, MARK_WIDTH), np.int64)
         at, last = 0, len(starts) - 1
@@ -126,7 +131,7 @@ def replay(
             if watcher and at > before and events.kind[starts[at - 1]] == KIND_AUDIT:
                 watcher.audit(book, grid, events, int(starts[at - 1]), int(starts[at]))
         if watcher:
-            watcher.chunk(events, starts, marks)
+            watcher.chunk(events, starts, marks, seq)
     if watcher:
         watcher.end(book, grid)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lob_pipeline.book.certificate import Certificate
+from lob_pipeline.book.certificate_checks import unshown
 from lob_pipeline.book.invariants import RowGates, certificate_outcomes
-from lob_pipeline.book.replay import COLUMNS, RowMap, replay
+from lob_pipeline.book.replay import COLUMNS, WATCHED, RowMap, replay
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Columns
@@ -30,6 +29,8 @@ from lob_pipeline.stages.result import StageResult, stage_result
 
 EVENT_ROWS = 1 << 18
 BATCH_ROWS = 1 << 14
+_TRADES = ["ts_event_ns", "ts_recv_ns", "seq", "side", "price_ticks", "size_lots", "flags"]
+_QUOTES = ["update_id", "ts_event_ns", "ts_recv_ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots"]
 
 
 def build_books(
@@ -55,16 +56,20 @@ def build_books(
         before_key = PartitionKey("book_snapshots", market, shift_date(date, -1), clock.id)
         before = _optional(stack, home, before_key, BOOK_SNAPSHOTS)
         writer = stack.enter_context(PartitionWriter(home, key, BOOK_SNAPSHOTS))
+        names = None if trades is None else trades.strings("trade_id")
         certificate = Certificate(
             instrument,
             clock,
             date,
-            trades=None if trades is None else trades.read(["ts_event_ns", "side", "price_ticks", "flags"]),
-            trade_ids=None if trades is None else numeric_ids(trades.strings("trade_id")),
-            quotes=None if quotes is None else _quote_chunks(quotes),
+            trades=None if trades is None else trades.read(_TRADES),
+            trade_ids=None if names is None else numeric_ids(names),
+            trade_names=names,
+            quotes=None if quotes is None else quotes.chunks(EVENT_ROWS, _QUOTES),
+            quotes_again=None if quotes is None else quotes.chunks(EVENT_ROWS, _QUOTES),
+            events_extra=events.manifest.extra,
             closing_before=None if before is None else before.manifest.extra.get("closing_books"),
         )
-        chunks = events.chunks(EVENT_ROWS, [*COLUMNS, "first_in_message"])
+        chunks = events.chunks(EVENT_ROWS, [*COLUMNS, *WATCHED, "first_in_message"])
         for rows in replay(
             chunks, instrument, clock, date, watcher=certificate, row_map=row_map, batch_rows=BATCH_ROWS
         ):
@@ -75,11 +80,13 @@ def build_books(
         inputs = {f"l2_events/{date}": events.manifest.content_sha256}
         for name, partition in ((f"trades/{date}", trades), (f"quotes/{date}", quotes)):
             inputs[name] = partition.manifest.content_sha256 if partition else ABSENT
+        rows_checked = [schema.outcome(minimum=1), *gates.outcomes()]
+        certificate.also = rows_checked if certificate.counts.valid else unshown(rows_checked)
         inputs[f"book_snapshots/{before_key.date}"] = before.manifest.content_sha256 if before else ABSENT
         manifest = writer.commit(
             code_fingerprint=code_fingerprint("books", instrument),
             inputs=inputs,
-            outcomes=[schema.outcome(minimum=1), *gates.outcomes(), *certificate_outcomes(certificate)],
+            outcomes=[*certificate.also, *certificate_outcomes(certificate)],
             certificate=certificate.to_json(),
             extra={
                 "closing_books": certificate.closing,
@@ -118,7 +125,3 @@ def _optional(stack: ExitStack, home: Home, key: PartitionKey, table: Table) -> 
     if content_or_absent(home, key) == ABSENT:
         return None
     return stack.enter_context(open_partition(home, key, table))
-
-
-def _quote_chunks(quotes: Partition) -> Iterator[Any]:
-    return quotes.chunks(EVENT_ROWS, ["update_id", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots"])

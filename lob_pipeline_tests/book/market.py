@@ -34,6 +34,7 @@ def made_up(recording: Recording, last_date: str, next_date: str, messages: int,
         levels = [*gone, *((s, p, n) for (s, p), n in wanted.items())]
         if not gone and u > 1:  # the mid stands still: a third of the levels changes
             levels = levels[::3]
+        levels = [(s, p, n + (book.sizes[s].get(p) == n)) for s, p, n in levels]  # a level is named when it changes
         (book.replace if u == 1 else book.apply)(levels)
         recording.messages.append(Message(ts, 0, u, -1 if u == 1 else u - 1, 1 if u == 1 else 2, levels))
         bid, ask = book.best(1, 1)[0], book.best(-1, 1)[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from lob_pipeline.book.certificate import RowCounts
+from lob_pipeline.book.row_counts import RowCounts
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.tables import KIND_AUDIT, ROW, ROW_WIDTH
 from lob_pipeline.core.units import NS_PER_DAY
@@ -182,7 +182,7 @@ def test_trades_are_compared_where_the_quotes_stood_still() -> None:
     flipped = [(t, -s, p, i) for t, s, p, i in trades]
     certificate, outcomes = watched(messages, make_instrument("plus_one"), CLOCK, DATE, trades=flipped)
     assert certificate.to_json()["trade_touch_match"] == {"compared": 29, "agree": 0}
-    assert refused(outcomes) == {"trade_touch_match", "certificate"}
+    assert refused(outcomes) == {"trade_touch_match", "trade_sides", "certificate"}
     assert _facts(messages, trades=trades[:19])["trade_touch_match"] is None
 
 
@@ -194,7 +194,13 @@ def test_quotes_are_compared_at_the_same_id_in_messages_and_rows() -> None:
     assert outcomes["top_of_book_on_rows"].facts == {"equal": 4}
     quotes[3] = (8, 100, 6, 101, 5)
     _, outcomes = watched(messages, make_instrument("plus_one"), CLOCK, DATE, quotes=quotes, chunk=3)
-    assert refused(outcomes) == {"top_of_book_match", "top_of_book_on_rows", "certificate"}
+    assert refused(outcomes) == {
+        "top_of_book_match",
+        "top_of_book_on_rows",
+        "top_of_book_in_force",
+        "rows_in_force",
+        "certificate",
+    }
 
 
 def _naive_warm(rows: np.ndarray, window: int) -> int:
@@ -244,10 +250,10 @@ def test_median_spread_is_the_middle_of_the_valid_rows() -> None:
 
 def test_deltas_that_replace_the_book_are_seen_though_they_name_the_touch() -> None:
     deep = [(s, 100 - s * (k + 1) + (s < 0), 5) for s in (1, -1) for k in range(25)]
-    touch = [(1, 99, 6), (-1, 102, 6)]
-    good = [_snapshot(START, 1, deep), *(_delta(START + k * STEP, k + 1, touch) for k in range(1, 40))]
+    touch = [[(1, 99, 6 + k % 2), (-1, 102, 6 + k % 2)] for k in range(40)]
+    good = [_snapshot(START, 1, deep), *(_delta(START + k * STEP, k + 1, touch[k]) for k in range(1, 40))]
     bad = [m if i == 0 else m._replace(kind=1, prev_id=-1) for i, m in enumerate(good)]
     _, outcomes = watched(good, make_instrument("plus_one", 200), CLOCK, DATE)
     assert refused(outcomes) == set()
     _, outcomes = watched(bad, make_instrument("plus_one", 200), CLOCK, DATE)
-    assert refused(outcomes) == {"depth_kept", "certificate"}
+    assert refused(outcomes) == {"depth_kept", "snapshot_depth", "snapshot_continues", "certificate"}

@@ -50,10 +50,11 @@ def watched(
     chunks = in_chunks(to_columns(messages), [chunk])
     for rows in replay(chunks, instrument, clock, date, watcher=certificate, row_map=row_map, batch_rows=512):
         gates.add(rows)
-    outcomes = [*gates.outcomes(), *certificate_outcomes(certificate)]
+    certificate.also = gates.outcomes()
+    outcomes = [*certificate.also, *certificate_outcomes(certificate)]
     return certificate, {o.name: o for o in outcomes}
 
 
 def refused(outcomes: dict[str, CheckOutcome]) -> set[str]:
     """Return the names of the checks that refuse."""
-    return {name for name, o in outcomes.items() if o.status == "refused"}
+    return {name for name, o in outcomes.items() if o.refuses}

@@ -1,0 +1,196 @@
+"""Laws of the levels that hold message by message, without any other source.
+
+A feed of a fixed depth (Bybit, OKX) always shows exactly that many levels a side; Bybit's deletes only what it showed
+and sends a level only when its size changed. One ghost, one level on the wrong side, one message left out, repeated or
+taken twice breaks one of these laws soon and mostly for good. Feeds of changes to an unlimited book (Binance) delete
+levels outside of what their snapshot showed, so there only snapshots and silence of one side are judged.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lob_pipeline.book import level_tally as tally
+from lob_pipeline.book.level_tally import LevelTally
+from lob_pipeline.book.seen import Seen
+from lob_pipeline.book.sequence import BRIDGE, MODES, REPLACES
+from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.outcome import CheckOutcome, judge
+from lob_pipeline.core.tables import KIND_SNAPSHOT
+
+FULL_DEPTHS = frozenset({25, 50, 100, 200, 400, 500, 1000})
+"""Depths that venues publish: a first snapshot of just as many levels on both sides fills its window."""
+EXACT_FEEDS = ("bybit-", "sim")
+"""Venues that name a level only when its size changed and delete only what they showed. OKX and Kraken, whose own
+checksums verify the book, send levels again (other order counts, levels back in reach)."""
+ODD_SHARE = 1e-4  # of level rows or messages: above any rounding of a day, below one in a minute's recording
+SHORT_SHARE = 0.01  # of messages: a thin side may really have fewer levels than the window
+CONSECUTIVE_SHARE = 0.5  # of its levels a snapshot right after an applied message shares with the book
+SILENT_MINIMUM = 30
+BURST_ROWS, BURST_FACTOR = 2.5, 10  # feeds of fewer level rows a message come in bursts
+SILENT_FACTOR = 200.0  # chance of the longest silence of a side is at most e^-200, were messages independent
+
+
+class LevelLaws:
+    """Holds the laws against each message. ``windowed``: whether the feed shows a window of fixed depth."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._mode = MODES[instrument.sequence]
+        self._exact = instrument.market.venue.startswith(EXACT_FEEDS)
+        self._tally = LevelTally()
+        self.window = 0  # levels a side of a full window, 0 where the feed has none
+        self.snapshots = self.thin_snapshots = 0
+        self.consecutive = self.foreign = 0
+        self.messages = self.rows = self.unknown = self.repeats = 0
+        self.over = self.short = self.windowed = 0
+        self._deepest = 0
+        self._last_id: int | None = None
+        self._rows = np.zeros(2, np.int64)  # messages that had a row of the side
+        self._silent = np.zeros(2, np.int64)  # messages since the side last had a row
+        self.longest_silence = np.zeros(2, np.int64)
+
+    def chunk(self, seen: Seen) -> None:
+        """Tally the next messages and hold the laws against them."""
+        found = self._tally.chunk(seen.events, seen.starts, seen.verdict)
+        applied, replaces = seen.applied, seen.verdict == REPLACES
+        deltas = applied & ~replaces
+        self.messages += int(deltas.sum())
+        self.rows += int(found[deltas, tally.ROWS : tally.ROWS + 2].sum())
+        self.unknown += int(found[deltas, tally.UNKNOWN].sum())
+        self.repeats += int(found[deltas, tally.REPEATS].sum())
+        for j in np.flatnonzero(replaces).tolist():
+            self._snapshot(seen, j, found[j])
+        self._note_ids(seen, applied)
+        if self.window:
+            levels = found[applied, tally.LEVELS : tally.LEVELS + 2]
+            self.windowed += len(levels)
+            self.over += int((levels > self.window).any(axis=1).sum())
+            self.short += int((levels < self.window).any(axis=1).sum())
+        self._silences(found[deltas, tally.ROWS : tally.ROWS + 2] > 0)
+
+    def _snapshot(self, seen: Seen, j: int, found: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        at = int(seen.first[j])
+        thinner = int(found[tally.LEVELS : tally.LEVELS + 2].min())
+        if seen.events.kind[at] == KIND_SNAPSHOT:
+            self.snapshots += 1
+            self.thin_snapshots += 2 * thinner < self._deepest or thinner == 0
+        same = found[tally.LEVELS] == found[tally.LEVELS + 1]
+        if self._deepest == 0 and self._mode != BRIDGE and same and thinner in FULL_DEPTHS:
+            self.window = thinner
+        self._deepest = max(self._deepest, thinner)
+        before = self._last_id
+        if j > 0:
+            before = int(seen.events.update_id[seen.first[j - 1]]) if seen.applied[j - 1] else None
+        if self._mode != BRIDGE and before is not None and int(seen.events.update_id[at]) in (before, before + 1):
+            self.consecutive += 1
+            sent = int(found[tally.LEVELS : tally.LEVELS + 2].sum())
+            self.foreign += int(found[tally.SHARED]) < CONSECUTIVE_SHARE * max(sent, int(found[tally.HELD]))
+
+    def _note_ids(self, seen: Seen, applied: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        if len(applied):
+            self._last_id = int(seen.events.update_id[seen.first[-1]]) if applied[-1] else None
+
+    def _silences(self, has: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Follow how long each side had no row while messages came."""
+        self._rows += has.sum(axis=0)
+        for s in range(2):
+            at = np.flatnonzero(has[:, s])
+            ends = np.concatenate([[-1 - self._silent[s]], at, [len(has)]])
+            gaps = np.diff(ends) - 1
+            self.longest_silence[s] = max(self.longest_silence[s], gaps.max(initial=0))
+            self._silent[s] = gaps[-1]
+
+    @property
+    def silence_bound(self) -> int:
+        """Return the longest silence of a side that can be chance: the livelier side says how often a side is named.
+
+        Where a message is one order's (a row or two), one trader's burst names one side only.
+        """
+        if not self.messages:
+            return SILENT_MINIMUM
+        share = min(self._rows.max() / self.messages, 0.999)
+        bound = SILENT_FACTOR / max(-math.log(1 - share), 1e-3)
+        if self.rows < BURST_ROWS * self.messages:
+            bound *= BURST_FACTOR
+        return max(SILENT_MINIMUM, math.ceil(bound))
+
+    def outcomes(self) -> list[CheckOutcome]:
+        """Return the laws that this feed is under: of its window, of its snapshots, and ``both_sides_move``."""
+        out = self._of_window() if self.window else []
+        if self.snapshots:
+            out.append(
+                judge(
+                    "snapshot_depth",
+                    self.thin_snapshots == 0,
+                    examined=self.snapshots,
+                    judged=self.snapshots,
+                    message=f"{self.thin_snapshots} of {self.snapshots} snapshots hold less than half of the levels a "
+                    "side of an earlier one, or none",
+                )
+            )
+        if self.consecutive:
+            out.append(
+                judge(
+                    "snapshot_continues",
+                    self.foreign == 0,
+                    examined=self.snapshots,
+                    judged=self.consecutive,
+                    message=f"{self.foreign} of {self.consecutive} snapshots that follow the message before them share "
+                    "less than half of their levels with the book",
+                )
+            )
+        silence, bound = int(self.longest_silence.max()), self.silence_bound
+        out.append(
+            judge(
+                "both_sides_move",
+                silence <= bound,
+                examined=self.messages,
+                judged=self.messages,
+                minimum=SILENT_MINIMUM,
+                message=f"a side is not named for {silence} messages on end, {bound} can be chance",
+            )
+        )
+        return out
+
+    def _of_window(self) -> list[CheckOutcome]:
+        n, rows = self.windowed, self.rows
+        within = self.over <= ODD_SHARE * n and self.short <= SHORT_SHARE * n
+        found = (
+            (
+                "levels_within_depth",
+                within,
+                n,
+                f"after {self.over} of {n} messages a side holds more than the {self.window} levels that the feed "
+                f"shows, after {self.short} fewer",
+            ),
+            (
+                "deletes_known",
+                self.unknown <= ODD_SHARE * rows,
+                rows,
+                f"{self.unknown} of {rows} level rows delete a level that the book does not hold",
+            ),
+            (
+                "updates_change",
+                self.repeats <= ODD_SHARE * rows,
+                rows,
+                f"{self.repeats} of {rows} level rows name the size that the book holds already",
+            ),
+        )
+        wanted = found if self._exact else found[:1]
+        return [judge(name, ok, examined=n, judged=judged, message=text) for name, ok, judged, text in wanted]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the certificate's ``levels``."""
+        return {
+            "levels": {
+                "window": self.window or None,
+                "over": self.over,
+                "short": self.short,
+                "unknown_deletes": self.unknown,
+                "repeated_sizes": self.repeats,
+                "longest_silence": int(self.longest_silence.max()),
+            }
+        }

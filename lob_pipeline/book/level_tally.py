@@ -1,0 +1,116 @@
+"""A second, plain book that only counts: what each message did to the levels, for the laws of ``level_laws``.
+
+It knows nothing of the ladder of ``kernel.py``: sizes lie in pages of 1024 prices a side, absent levels are 0, and one
+loop notes for each message how many levels it left, which deletes met nothing and which updates changed nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lob_pipeline.book.advance import Events
+from lob_pipeline.book.sequence import FOLLOWS, REPLACES
+from lob_pipeline.book.state import Int8Array, Int64Array
+from lob_pipeline.core.jit import njit
+
+PAGE_BITS = 10
+_PAGE = 1 << PAGE_BITS
+
+# columns of a tally, one row a message; where two follow, the bids' then the asks'
+LEVELS = 0  # levels held after the message
+ROWS = 2  # level rows of the message
+UNKNOWN = 4  # deletes of a level that was not held
+REPEATS = 5  # rows with the size that was held
+HELD = 6  # levels held before, both sides (snapshots only)
+SHARED = 7  # levels that a snapshot has in common with the book it replaces
+WIDTH = 8
+
+
+@njit(cache=True)
+def tally_messages(
+    pages: Int64Array,
+    slots: Int64Array,
+    held: Int64Array,
+    side: Int8Array,
+    price: Int64Array,
+    size: Int64Array,
+    starts: Int64Array,
+    verdict: Int64Array,
+    out: Int64Array,
+) -> None:
+    """Apply the messages of a chunk and fill ``out`` int64 (messages, WIDTH).
+
+    ``pages`` int64 (pool, 1024) sizes; ``slots`` int64 (2, price pages): row of ``pages``, -1 where none is needed;
+    ``held`` int64 (2,): levels a side. Messages that are not applied keep the counts and have no rows.
+    """
+    for j in range(len(starts) - 1):
+        lo, hi = starts[j], starts[j + 1]
+        replaces = verdict[j] == REPLACES
+        if replaces:
+            out[j, HELD] = held[0] + held[1]
+            shared = 0
+            for i in range(lo, hi):
+                s = (1 - np.int64(side[i])) >> 1
+                slot = slots[s, price[i] >> PAGE_BITS]
+                if slot >= 0 and size[i] > 0 and pages[slot, price[i] & (_PAGE - 1)] == size[i]:
+                    shared += 1
+            out[j, SHARED] = shared
+            pages[:] = 0
+            held[:] = 0
+        if replaces or verdict[j] == FOLLOWS:
+            for i in range(lo, hi):
+                s = (1 - np.int64(side[i])) >> 1
+                n = size[i]
+                slot = slots[s, price[i] >> PAGE_BITS]
+                out[j, ROWS + s] += 1
+                if slot < 0:
+                    out[j, UNKNOWN] += n == 0
+                    continue
+                tick = price[i] & (_PAGE - 1)
+                before = pages[slot, tick]
+                out[j, UNKNOWN] += before == 0 and n == 0
+                out[j, REPEATS] += before == n and n != 0
+                held[s] += np.int64(n != 0) - np.int64(before != 0)
+                pages[slot, tick] = n
+        out[j, LEVELS] = held[0]
+        out[j, LEVELS + 1] = held[1]
+
+
+class LevelTally:
+    """Carries the counting book from chunk to chunk. Memory follows the price pages that ever held a level."""
+
+    def __init__(self) -> None:
+        self._pages: Int64Array = np.zeros((64, _PAGE), np.int64)
+        self._slots: Int64Array = np.full((2, 64), -1, np.int64)
+        self._used = 0
+        self._held: Int64Array = np.zeros(2, np.int64)
+
+    def chunk(self, events: Events, starts: Int64Array, verdict: Int64Array) -> Int64Array:
+        """Return the tally of a chunk's messages, int64 (messages, WIDTH)."""
+        self._reserve(events)
+        out = np.zeros((len(starts) - 1, WIDTH), np.int64)
+        rows = (events.side, events.price_ticks, events.size_lots)
+        verdict = np.ascontiguousarray(verdict)
+        tally_messages(self._pages[: max(1, self._used)], self._slots, self._held, *rows, starts, verdict, out)
+        return out
+
+    def _reserve(self, events: Events) -> None:
+        """Give a page to every stretch of prices in which the chunk sets a size."""
+        page = events.price_ticks >> PAGE_BITS
+        top = int(page.max(initial=0)) + 1
+        if top > self._slots.shape[1]:
+            grown = np.full((2, max(top, 2 * self._slots.shape[1])), -1, np.int64)
+            grown[:, : self._slots.shape[1]] = self._slots
+            self._slots = grown
+        wanted: npt.NDArray[np.bool_] = np.zeros((2, top), np.bool_)
+        for s, side in ((0, 1), (1, -1)):
+            wanted[s, page[(events.side == side) & (events.size_lots > 0)]] = True
+        sides, new = np.nonzero(wanted & (self._slots[:, :top] < 0))
+        end = self._used + len(new)
+        if end > len(self._pages):
+            pool = np.zeros((max(end, 2 * len(self._pages)), _PAGE), np.int64)
+            pool[: self._used] = self._pages[: self._used]
+            self._pages = pool
+        self._slots[sides, new] = np.arange(self._used, end)
+        self._used = end

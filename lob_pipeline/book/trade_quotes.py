@@ -1,0 +1,109 @@
+"""Trades against the venue's own quotes: a judgement of the trades that no book takes part in.
+
+By matching-engine time where quotes carry it (futures), else by receive time (spot). Judged as in ``trade_sides``,
+against every quote that stood within a margin around the trade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lob_pipeline.book.state import Int64Array
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.outcome import CheckOutcome, judge
+from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI
+from lob_pipeline.core.units import NS_PER_MS
+
+MARGIN_NS = {"event": 5 * NS_PER_MS, "recv": 100 * NS_PER_MS}
+SIDE_SHARE = {"event": 5e-4, "recv": 0.01}
+INSIDE_SHARE = {"event": 5e-4, "recv": 2e-3}
+SLACK = {"event": 1, "recv": 5}  # trades that never count
+FAR_BPS = 50
+FAR_SHARE = 1e-5
+
+
+class TradeQuotes:
+    """Compares in one pass over the quotes. ``trades``: ts_event_ns, ts_recv_ns, side, price_ticks, flags."""
+
+    def __init__(self, trades: Columns, quotes: Iterator[Columns]) -> None:
+        flags = trades["flags"].astype(np.int64)
+        keep = (flags & (FLAG_RPI | FLAG_BLOCK | FLAG_NOT_MARKET)) == 0
+        self.trades = int(keep.sum())
+        self.compared = self.other_side = self.inside = self.far = 0
+        self.by = "event"
+        self._held: Int64Array = np.empty((0, 3), np.int64)
+        self._at = 0
+        self._mine: Int64Array | None = None
+        for chunk in quotes:
+            if self._mine is None:
+                known = [by for by in ("event", "recv") if (chunk[f"ts_{by}_ns"].astype(np.int64) > 0).all()]
+                if not known:
+                    return  # nothing says when a quote stood
+                self.by = known[0]
+                names = (f"ts_{self.by}_ns", "side", "price_ticks")
+                mine = np.column_stack([trades[n][keep].astype(np.int64) for n in names])
+                self._mine = mine[np.argsort(mine[:, 0], kind="stable")]
+            times = chunk[f"ts_{self.by}_ns"].astype(np.int64)
+            table = np.column_stack([times, chunk["bid_ticks"], chunk["ask_ticks"]]).astype(np.int64)
+            table = np.concatenate([self._held, table])
+            table[:, 0] = np.maximum.accumulate(table[:, 0])
+            self._held = table[self._judge(table, self._mine) :]
+
+    def _judge(self, table: Int64Array, mine: Int64Array) -> int:
+        """Judge the trades whose margin ends inside of ``table``; return the first quote that later ones may need."""
+        margin = MARGIN_NS[self.by]
+        hi = int(np.searchsorted(mine[:, 0], table[-1, 0] - margin, side="left"))
+        trades = mine[self._at : hi]
+        self._at = max(self._at, hi)
+        if len(trades):
+            first = np.searchsorted(table[:, 0], trades[:, 0] - margin, side="left") - 1
+            last = np.searchsorted(table[:, 0], trades[:, 0] + margin, side="right")
+            good = (first >= 0) & (trades[:, 0] > 0)
+            self._compare(table, trades[good], first[good], last[good])
+        later = table[-1, 0] - 2 * margin
+        return max(0, int(np.searchsorted(table[:, 0], later, side="left")) - 1)
+
+    def _compare(self, table: Int64Array, trades: Int64Array, first: Int64Array, last: Int64Array) -> None:
+        if not len(trades):
+            return
+        edges = np.column_stack([first, last]).ravel()
+        padded = np.concatenate([table[:, 1:], table[-1:, 1:]])  # reduceat wants every edge inside
+        low_bid, high_bid = (f.reduceat(padded[:, 0], edges)[::2] for f in (np.minimum, np.maximum))
+        low_ask, high_ask = (f.reduceat(padded[:, 1], edges)[::2] for f in (np.minimum, np.maximum))
+        _, side, price = trades.T
+        self.compared += len(trades)
+        self.other_side += int(np.where(side > 0, price <= low_bid, price >= high_ask).sum())
+        self.inside += int(((price > high_bid) & (price < low_ask)).sum())
+        away = np.maximum(np.maximum(low_bid - price, price - high_ask), 0)
+        self.far += int((away * 10_000 > FAR_BPS * price).sum())
+
+    def outcomes(self) -> list[CheckOutcome]:
+        """Return ``trade_quote_sides``, ``trade_quote_spread`` and ``trade_quote_near``; nothing without quotes."""
+        n = self.compared
+        if self._mine is None:
+            return []
+        slack = SLACK[self.by]
+        return [
+            judge(
+                name,
+                found <= share * n + slack,
+                examined=self.trades,
+                judged=n,
+                message=f"{found} of {n} trades {words} of the venue's quotes at that time",
+            )
+            for name, found, share, slack, words in (
+                ("trade_quote_sides", self.other_side, SIDE_SHARE[self.by], slack, "lie on the other side"),
+                ("trade_quote_spread", self.inside, INSIDE_SHARE[self.by], slack, "lie strictly inside of the spread"),
+                ("trade_quote_near", self.far, FAR_SHARE, 0, f"lie more than {FAR_BPS} bps outside"),
+            )
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the certificate's ``trade_quotes``."""
+        if self._mine is None:
+            return {"trade_quotes": None}
+        counts = {"compared": self.compared, "other_side": self.other_side, "inside_spread": self.inside}
+        return {"trade_quotes": {**counts, "far": self.far, "by": self.by}}

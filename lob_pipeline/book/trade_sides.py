@@ -1,0 +1,144 @@
+"""Every trade against the touch of the book messages around it: on which side, how far, and when.
+
+``matches.TradeTouch`` asks of the rows whether most trades agree; here each trade is judged on its own, by ``seq``
+where book and trades both carry it, else by event time. Two messages before and two after make a bracket: a taker who
+bought at or below the lowest best bid of it, or sold at or above the highest best ask, took the other side; a price
+strictly inside the narrowest spread, or far outside of it, never met the visible book.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lob_pipeline.book.seen import Seen
+from lob_pipeline.book.state import Int64Array
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.outcome import CheckOutcome, judge
+from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI
+
+SIDE_SHARE = 0.01  # of trades on the other side of a book whose clock the trades share
+SIDE_SHARE_SPOT = 0.04  # where the book has another clock than the trades
+INSIDE_SHARE = 0.005
+INSIDE_SHARE_SPOT = 0.01
+FAR_BPS = 100
+FAR_SHARE = 1e-5
+FAR_SHARE_SPOT = 1e-3
+CLOCK_SHARE = 1e-3  # of trades whose time contradicts their place in seq
+_CLOCK_WORDS = (
+    "have a time before the message they follow in seq, or after the one they precede: books and trades have different "
+    "clocks"
+)
+_SIDE_WORDS = "lie on the other side of the book messages around them"
+_AROUND = 2
+
+_T, _SEQ, _BID, _ASK, _OK = range(5)
+
+
+class TradeSides:
+    """Walks the trades along the messages. ``trades``: ts_event_ns, side, price_ticks, flags and, where known, seq."""
+
+    def __init__(self, trades: Columns, instrument: Instrument) -> None:
+        flags = trades["flags"].astype(np.int64)
+        keep = (flags & (FLAG_RPI | FLAG_BLOCK | FLAG_NOT_MARKET)) == 0
+        seq = trades.get("seq", np.full(len(flags), -1, np.int64))
+        names = ("ts_event_ns", "side", "price_ticks")
+        table = np.column_stack([*(trades[n][keep].astype(np.int64) for n in names), seq[keep]])
+        self.by_seq = bool(len(table) and (table[:, 3] >= 0).all())
+        order = np.argsort(table[:, 3 if self.by_seq else 0], kind="stable")
+        self._trades: Int64Array = table[order]
+        self._spot = instrument.market.venue.endswith("-spot")
+        self._at = 0
+        self._held: Int64Array = np.empty((0, 5), np.int64)
+        self._latest_ns = 0
+        self.compared = self.other_side = self.inside = self.far = 0
+        self.timed = self.untimely = 0
+
+    def chunk(self, seen: Seen) -> None:
+        """Hold the trades that fall between the messages so far against them."""
+        applied = seen.applied
+        if not applied.any() or not len(self._trades):
+            return
+        ts = np.maximum.accumulate(np.maximum(seen.events.ts_event_ns[seen.first], self._latest_ns))
+        self._latest_ns = int(ts[-1])
+        bid, ask = seen.touch.T
+        whole = applied & (bid >= 0) & (ask > bid)
+        self.by_seq = self.by_seq and bool((seen.seq[applied] >= 0).all())
+        table = np.column_stack([ts, seen.seq, bid, ask, whole])
+        named = applied | (bid < 0)  # duplicates show nothing new; a broken book breaks the bracket
+        table = np.concatenate([self._held, table[named]])
+        self._judge(table)
+        self._held = table[-2 * _AROUND :]
+
+    def _judge(self, table: Int64Array) -> None:
+        if len(table) < 2 * _AROUND:
+            return
+        key = table[:, _SEQ if self.by_seq else _T]
+        if self.by_seq:
+            key = np.maximum.accumulate(key)
+        mine = self._trades[:, 3 if self.by_seq else 0]
+        # the last _AROUND messages of the table wait for those that come after them
+        hi = int(np.searchsorted(mine, key[-_AROUND], side="right"))
+        trades = self._trades[self._at : hi]
+        self._at = max(self._at, hi)
+        j = np.searchsorted(key, mine[len(mine[:hi]) - len(trades) : hi], side="left")
+        good = (j >= _AROUND) & (j + _AROUND <= len(table))
+        j, trades = j[good], trades[good]
+        around = table[j[:, None] + np.arange(-_AROUND, _AROUND)]
+        good = (around[:, :, _OK] != 0).all(axis=1)
+        around, trades = around[good], trades[good]
+        if not len(trades):
+            return
+        bid, ask = around[:, :, _BID], around[:, :, _ASK]
+        t, side, price, _ = trades.T
+        low, high = bid.min(axis=1), ask.max(axis=1)
+        self.compared += len(trades)
+        self.other_side += int(np.where(side > 0, price <= low, price >= high).sum())
+        self.inside += int(((price > bid.max(axis=1)) & (price < ask.min(axis=1))).sum())
+        away = np.maximum(np.maximum(low - price, price - high), 0)
+        self.far += int((away * 10_000 > FAR_BPS * price).sum())
+        if self.by_seq:
+            before, after = around[:, _AROUND - 1, _T], around[:, _AROUND, _T]
+            self.timed += len(trades)
+            self.untimely += int(((t < before) | (t > after)).sum())
+
+    def outcomes(self) -> list[CheckOutcome]:
+        """Return ``trade_sides``, ``trades_off_spread``, ``trades_near`` and, by seq, ``trade_clock``."""
+        n, examined = self.compared, len(self._trades)
+        side_share = SIDE_SHARE_SPOT if self._spot else SIDE_SHARE
+        inside_share = INSIDE_SHARE_SPOT if self._spot else INSIDE_SHARE
+        far_share = FAR_SHARE_SPOT if self._spot else FAR_SHARE
+        near = f"lie more than {FAR_BPS} bps outside of the touch"
+        out = [
+            self._few("trade_sides", self.other_side, side_share, n, examined, _SIDE_WORDS),
+            self._few("trades_off_spread", self.inside, inside_share, n, examined, "lie strictly inside of the spread"),
+            self._few("trades_near", self.far, far_share, n, examined, near),
+        ]
+        if self.timed:
+            out.append(self._few("trade_clock", self.untimely, CLOCK_SHARE, self.timed, examined, _CLOCK_WORDS))
+        return out
+
+    def _few(self, name: str, found: int, share: float, judged: int, examined: int, words: str) -> CheckOutcome:
+        return judge(
+            name,
+            found <= share * judged,
+            examined=examined,
+            judged=judged,
+            message=f"{found} of {judged} trades {words}, {share:.3%} may",
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return the certificate's ``trade_sides``."""
+        return {
+            "trade_sides": {
+                "compared": self.compared,
+                "other_side": self.other_side,
+                "inside_spread": self.inside,
+                "far": self.far,
+                "by_seq": self.by_seq,
+                "timed": self.timed,
+                "untimely": self.untimely,
+            }
+        }
