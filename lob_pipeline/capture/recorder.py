@@ -78,6 +78,8 @@ def lines_of(markets: list[Market], options: RecordOptions, connections: int) ->
     for market in dict.fromkeys(markets):
         protocol = protocol_of(market)
         url = options.url or protocol.url
+        if not url:
+            raise BadInputError(f"{market} has no public address: give the websocket to listen to with --url")
         rest_url = options.rest_url or (rest_base(url) if options.url else protocol.rest_url)
         if options.rest_url:
             require_http(rest_url)

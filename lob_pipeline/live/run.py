@@ -20,8 +20,9 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.live.opened import OpenBundle
 from lob_pipeline.live.publish import Published
 from lob_pipeline.live.session import Counts, LiveSession
-from lob_pipeline.live.socket import PUBLIC_URLS, Listener, ResyncError, talk_of
+from lob_pipeline.live.socket import Listener, ResyncError, public_url, talk_of
 from lob_pipeline.sim.recorded import frames, recorded_files
+from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decode import LiveDecoder
 from lob_pipeline.venues.detect import FileInfo
 from lob_pipeline.venues.forms import websocket_form
@@ -72,20 +73,23 @@ class _Run:
     told_s: float = 0.0
     frames: int = 0
 
-    def handle(self, line: bytes, recv_ns: int) -> None:
-        """Take one frame."""
+    def handle(self, line: bytes, recv_ns: int) -> bool:
+        """Take one frame; return whether it held a row of the market."""
         self.session.received_ns = time.perf_counter_ns()
         self.frames += 1
-        self.feed.take(self.decoder.decode(line, recv_ns))
+        job = self.decoder.decode(line, recv_ns)
+        self.feed.take(job)
+        return bool(job.card[card.N_MESSAGES] or job.card[card.N_TRADES] or job.card[card.N_QUOTES])
 
-    def handle_live(self, frame: bytes, recv_ns: int) -> None:
+    def handle_live(self, frame: bytes, recv_ns: int) -> bool:
         """Take one frame of a connection; raise ``ResyncError`` when only a new connection helps."""
         try:
-            self.handle(frame, recv_ns)
+            held_rows = self.handle(frame, recv_ns)
         except BadInputError as error:
             raise ResyncError(f"a message cannot be read ({error})") from error
         if self.resync_by_connecting and self.feed.broken:
             raise ResyncError("messages are missing")
+        return held_rows
 
     def tick(self) -> None:
         """Print the status now and then."""
@@ -113,7 +117,7 @@ def run_live(
     infos = recorded_files(list(options.paths)) if options.paths else []
     for info in infos:
         info.require(instrument.market)
-    url = options.url or (None if infos else _public_url(instrument))
+    url = options.url or (None if infos else public_url(instrument))
     own_profile, _ = opened.profile
     recorded = bool(url) or any("trades" in info.streams for info in infos)
     session = LiveSession(
@@ -170,16 +174,6 @@ def _signals(run: _Run) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _public_url(instrument: Instrument) -> str:
-    url = PUBLIC_URLS.get(instrument.market.venue)
-    if url is None:
-        raise BadInputError(
-            f"{instrument.market} has no address that brings its own snapshots: give a stream that does with --url, or "
-            "a recording with --path"
-        )
-    return url
 
 
 def status_line(counts: Counts) -> str:

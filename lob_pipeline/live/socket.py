@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.venues.protocols import protocol_of
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -23,28 +23,31 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 MAX_FRAME_BYTES = 1 << 20
 _TICK_S = 0.1
 
-PUBLIC_URLS = {
-    "bybit-linear": "wss://stream.bybit.com/v5/public/linear",
-    "bybit-spot": "wss://stream.bybit.com/v5/public/spot",
-}
-
 
 @dataclass(frozen=True)
 class Talk:
     """What is said to a venue: once after connecting, and every ``PING_S`` seconds (empty: nothing)."""
 
-    hello: str = ""
+    hello: tuple[str, ...] = ()
     ping: str = ""
 
 
 def talk_of(instrument: Instrument) -> Talk:
     """Return how to subscribe to a market's books and trades in its venue's protocol."""
-    symbol = instrument.market.symbol
-    if instrument.market.venue.startswith(("bybit", "sim")):
-        topics = [f"orderbook.{instrument.depth_limit}.{symbol}", f"publicTrade.{symbol}"]
-        return Talk(json.dumps({"op": "subscribe", "args": topics}), '{"op":"ping"}')
-    streams = [f"{symbol.lower()}@{name}" for name in ("depth@100ms", "trade", "bookTicker")]
-    return Talk(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}))
+    protocol = protocol_of(instrument.market)
+    names = [topic.name for topic in protocol.topics(instrument) if topic.lane == "main"]
+    return Talk(tuple(protocol.subscribe(names, 1)), protocol.ping)
+
+
+def public_url(instrument: Instrument) -> str:
+    """Return the venue's address. Raises ``BadInputError`` where it has none that brings its own snapshots."""
+    protocol = protocol_of(instrument.market)
+    if not protocol.url or protocol.snapshot_path is not None:
+        raise BadInputError(
+            f"{instrument.market} has no address that brings its own snapshots: give a stream that does with --url, or "
+            "a recording with --path"
+        )
+    return protocol.url
 
 
 class ResyncError(Exception):
@@ -55,13 +58,15 @@ class ResyncError(Exception):
 class Listener:
     """Feeds every frame of a websocket to ``handle(frame, recv_ns)`` until ``stop`` is set or the server is done.
 
+    ``handle`` returns whether the frame held a row of the market.
     ``lost`` is called whenever a connection is gone. ``until_end``: a server that closes in good order has no more to
-    say; else it is tried again. ``max_retries`` connections in a row that bring no frame end the run.
+    say; else it is tried again. ``max_retries`` connections in a row that bring no row end the run, be
+    they refused, silent, or full of frames that cannot be read.
     """
 
     url: str
     talk: Talk
-    handle: Callable[[bytes, int], None]
+    handle: Callable[[bytes, int], bool]
     lost: Callable[[], None]
     tick: Callable[[], None]
     say: Callable[[str], None]
@@ -70,6 +75,7 @@ class Listener:
     max_retries: int = 10
     _last_ns: int = 0
     _frames: int = 0
+    _rows: int = 0
     _heard: float = 0.0
     _silent: bool = False
 
@@ -77,14 +83,14 @@ class Listener:
         """Listen until the end. Raises ``BadInputError`` for no websocket address, ``LobError`` when unreachable."""
         failures, waited_s = 0, FIRST_WAIT_S
         while not self.stop():
-            before = self._frames
+            before = self._rows
             why = await self._connect_once()
             if why is None or self.stop():
                 return
             self.lost()
-            if self._frames > before:
+            if self._rows > before:
                 failures, waited_s = 0, FIRST_WAIT_S
-            elif before == 0:
+            elif self._frames == 0:
                 raise LobError(f"{self.url} cannot be reached ({why}): is the address right and the server up?")
             failures += 1
             if failures > self.max_retries:
@@ -108,8 +114,8 @@ class Listener:
             async with connect(
                 self.url, compression=None, max_size=MAX_FRAME_BYTES, open_timeout=10, close_timeout=1, max_queue=256
             ) as socket:
-                if self.talk.hello:
-                    await socket.send(self.talk.hello)
+                for text in self.talk.hello:
+                    await socket.send(text)
                 self._heard, self._silent = time.monotonic(), False
                 keeper = asyncio.create_task(self._keep(socket))
                 try:
@@ -153,4 +159,4 @@ class Listener:
         self._heard = time.monotonic()
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
         self._frames += 1
-        self.handle(frame, self._last_ns)
+        self._rows += self.handle(frame, self._last_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.venues import protocol_binance as binance
@@ -13,7 +15,7 @@ from lob_pipeline.venues.protocol import Protocol
 PROTOCOLS: dict[str, Protocol] = {
     "bybit-linear": bybit.LINEAR,
     "bybit-spot": bybit.SPOT,
-    "sim": bybit.LINEAR,
+    "sim": replace(bybit.LINEAR, url=""),
     "binance-usdm": binance.USDM,
     "binance-coinm": binance.COINM,
     "binance-spot": binance.SPOT,
