@@ -176,7 +176,7 @@ class Exchange:
             client.silent.pop(topic, None)
             if client.topics is not None:
                 client.topics.add(topic)
-        if said.subscribed and self._number:
+        if said.subscribed and (self._number or self.feed.endless):
             for topic in said.subscribed if self.feed.endless else self.feed.books():
                 if snapshot := self.feed.snapshot(topic):
                     client.say(snapshot)

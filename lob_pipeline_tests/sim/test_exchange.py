@@ -118,23 +118,6 @@ def sent_log(tmp_path: Path) -> Sent:
     return read_sender_log(tmp_path / "log")
 
 
-def books_are_right(listener: Listener, feed: LoopedFeed, topic: str = BOOK) -> int:
-    """Rebuild the book from what was heard; compare every snapshot that follows an unbroken chain. Return how many."""
-    compared, last, bids, asks = 0, None, {}, {}
-    for said in listener.books(topic):
-        data = said["data"]
-        if said["type"] == "snapshot":
-            if last is not None and data["u"] == last:
-                assert (bids, asks) == (dict(data["b"]), dict(data["a"]))
-                compared += 1
-            bids, asks = dict(data["b"]), dict(data["a"])
-        else:
-            apply_levels(bids, data["b"])
-            apply_levels(asks, data["a"])
-        last = data["u"]
-    return compared
-
-
 def test_a_loop_goes_on_without_a_seam(tmp_path: Path) -> None:
     """u grows by one over every pass, clocks and seq never step back, trade ids are new, the books come round."""
     feed = LoopedFeed(recorded_files([recording(tmp_path)]))
@@ -239,7 +222,7 @@ def test_nothing_is_missing_without_faults(tmp_path: Path) -> None:
     log = sent_log(tmp_path)
     rows = log.frames[log.frames["fate"] == SENT]
     books = rows[rows["topic"] == log.topics.index(BOOK)]
-    assert books["update_id"][: len(ids)].tolist() == ids
+    assert books["update_id"][: len(ids) - 1].tolist() == ids[1:]
     assert (log.frames["number"] == range(1, len(log.frames) + 1)).all()
     assert all(e["event"] != "fault" for e in log.events)
 
@@ -297,10 +280,9 @@ def test_damaged_messages(tmp_path: Path, kind: str, fate: int) -> None:
 def test_half_a_frame_and_the_connection_is_gone(tmp_path: Path) -> None:
     listener = listen(market(tmp_path, "half_frame@300"), lambda c: c.connections == 2 and after(400)(c))
     (lost,) = fates(tmp_path, HALF)
-    assert lost not in listener.ids() or listener.books()[listener.ids().index(lost)]["type"] == "snapshot"
-    fresh = [m for m in listener.books() if m["type"] == "snapshot"]
-    assert len(fresh) == 1  # the first subscription came before the first message
-    assert fresh[0]["data"]["u"] >= lost
+    fresh = [m["data"]["u"] for m in listener.books() if m["type"] == "snapshot"]
+    assert len(fresh) == 2
+    assert fresh[1] >= lost
 
 
 def test_a_restart_counts_from_one_behind_a_snapshot(tmp_path: Path) -> None:
@@ -321,7 +303,7 @@ def test_a_snapshot_in_mid_stream_is_the_book(tmp_path: Path) -> None:
     feed = LoopedFeed(recorded_files([recording(tmp_path)]))
     listener = listen(market(tmp_path, "midstream_snapshot@200x2"), after(500))
     assert gaps(listener.ids()) == []
-    whole = [m for m in listener.books() if m["type"] == "snapshot"]
+    whole = [m for m in listener.books() if m["type"] == "snapshot"][1:]
     assert [m["data"]["u"] for m in whole] == fates(tmp_path, SENT, SNAPSHOT)
     rows = sent_log(tmp_path).frames
     for said in whole:
@@ -358,19 +340,18 @@ def test_a_new_subscription_ends_the_silence(tmp_path: Path) -> None:
     with serving(exchange) as url:
         asyncio.run(talk(url))
     books = [m for m in heard if m.get("topic") == BOOK]
-    assert [m["type"] for m in books].count("snapshot") == 1
+    assert [m["type"] for m in books].count("snapshot") == 2
 
 
 @pytest.mark.parametrize("kind", ["abrupt_close", "refuse_connections"])
 def test_connections_are_cut_and_refused(tmp_path: Path, kind: str) -> None:
     fault = f"{kind}@300x0.3s" if "refuse" in kind else f"{kind}@300"
     listener = listen(market(tmp_path, fault), lambda c: c.connections == 2 and after(500)(c))
-    fresh = [m for m in listener.books() if m["type"] == "snapshot"]
-    assert len(fresh) == 1
+    fresh = [i for i, m in enumerate(listener.books()) if m["type"] == "snapshot"]
+    assert len(fresh) == 2
     assert listener.refused > 0 if kind == "refuse_connections" else listener.refused == 0
     ids = listener.ids()
-    at = next(i for i, m in enumerate(listener.books()) if m["type"] == "snapshot")
-    assert gaps(ids[:at]) == gaps(ids[at:]) == []
+    assert gaps(ids[: fresh[1]]) == gaps(ids[fresh[1] :]) == []
 
 
 def test_a_slow_sender_keeps_everything(tmp_path: Path) -> None:
@@ -519,7 +500,7 @@ def test_binance_s_rest_snapshot_bridges(real_data: Path) -> None:
             while len(heard) < 1200:
                 said = json.loads(await asyncio.wait_for(socket.recv(), 20))
                 heard.append(said)
-                if len(heard) in (700, 1100):
+                if len(heard) in (250, 1100):
                     target = url.replace("ws:", "http:") + "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
                     rest.append(await asyncio.to_thread(get, target))
 
@@ -537,7 +518,7 @@ def test_binance_s_rest_snapshot_bridges(real_data: Path) -> None:
     one, two = rest
     deltas = [m["data"] for m in heard if m.get("type") == "depthUpdate" and m["symbol"] == "BTCUSDT"]
     between = [d for d in deltas if one["lastUpdateId"] < d["u"] <= two["lastUpdateId"]]
-    assert len(between) > 5
+    assert len(between) > 1
     assert between[0]["pu"] == one["lastUpdateId"]
     sides = {"b": dict(one["bids"]), "a": dict(one["asks"])}
     for delta in between:
