@@ -23,7 +23,7 @@ from lob_pipeline.core.markets import instrument
 from lob_pipeline.lake.storage import fsync_directory
 from lob_pipeline.venues.protocol import CONTROL, TRADES, UNREAD, Protocol
 from lob_pipeline.venues.protocols import protocol_of
-from lob_pipeline.venues.segment import header_of, read_lines
+from lob_pipeline.venues.segment_form import header_of, read_lines
 
 _FEED_BYTES = 64 << 10
 

@@ -24,7 +24,7 @@ from lob_pipeline.core.instrument import Market
 from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.storage import fsync_directory
-from lob_pipeline.venues.segment import HEADER_KEY
+from lob_pipeline.venues.segment_form import HEADER_KEY
 
 SUFFIX, OPEN_SUFFIX = ".seg.zst", ".seg.zst.open"
 _LEVEL = 3

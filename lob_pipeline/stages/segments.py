@@ -11,8 +11,6 @@ from lob_pipeline.core.instrument import Market, parse_market
 from lob_pipeline.core.units import day_of_ns
 from lob_pipeline.lake import ledger
 from lob_pipeline.lake.home import Home
-from lob_pipeline.stages.ingest import register
-from lob_pipeline.stages.ingest_sources import is_archive_day, registered
 
 
 def segment_days(line: dict[str, Any]) -> set[str]:
@@ -48,6 +46,9 @@ def register_closed(home: Home, market: Market, date: str) -> list[Path]:
 
     A day that the exchange's archive holds takes none. Raises as ``stages.ingest.register`` does.
     """
+    from lob_pipeline.stages.ingest import register  # lazily: the kernels are not for a sensor
+    from lob_pipeline.stages.ingest_sources import is_archive_day, registered
+
     if is_archive_day(registered(home).of_day(market, date), date):
         return []
     paths = waiting_segments(home, market, date)

@@ -13,7 +13,7 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.venues.form import Form, Format, Said, Stream
 from lob_pipeline.venues.forms import FORMS, KNOWN, form_of, websocket_form
 from lob_pipeline.venues.lines import UnreadableError, shown
-from lob_pipeline.venues.segment import MAGIC, header_of, market_of
+from lob_pipeline.venues.segment_form import MAGIC, header_of, market_of
 from lob_pipeline.venues.source import Container, container_of, open_source
 
 __all__ = ["KNOWN", "FileInfo", "Format", "Stream", "declared_day", "detect_file", "instruments_beside"]
