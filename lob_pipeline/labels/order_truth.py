@@ -40,7 +40,7 @@ ORDER_TRUTH = Table(
         Column("cancelled_lots", minimum=0),
         Column("first_fill_delay_ns", doc="arrival to its first execution, -1 without"),
         Column("fill_delay_ns", doc="arrival to the execution that completed it, -1 without"),
-        Column("fill_kind", "int8", "2 its turn came in the queue, 0 rested and was not completely filled", False, 0, 4),
+        Column("fill_kind", "int8", "2 its turn came in the queue, 0 not completely filled", False, 0, 4),
         Column("end_ns", doc="when its last lot traded or was cancelled; -1: not seen, or still resting at the end"),
     ),
 )
@@ -121,6 +121,8 @@ def _latest(ids: Int64s, placed: Int64s, wanted: Int64s, at: Int64s) -> Int64s:
 
     ``ids`` and ``placed`` are sorted by (id, place).
     """
+    if not ids.shape[0]:
+        return np.full(wanted.shape[0], -1)
     found = np.searchsorted(ids, wanted, side="right") - 1
     while True:  # an id that is placed again later: step back to the placing before the message
         later = (found >= 0) & (ids[found] == wanted) & (placed[found] > at)
@@ -135,12 +137,13 @@ def summary(orders: Columns) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, placement in (("improve", IMPROVES), ("join", JOINS), ("behind", BEHIND)):
         mine = orders["placement"] == placement
-        ended = orders["end_ns"] >= 0
+        filled = np.asarray(orders["filled"], np.bool_)
+        ended = np.asarray(orders["end_ns"], np.int64) >= 0
         out[name] = {
             "orders": int(mine.sum()),
             "executed": int((mine & orders["executed"]).sum()),
-            "filled": int((mine & orders["filled"]).sum()),
-            "cancelled": int((mine & ended & ~orders["filled"]).sum()),
+            "filled": int((mine & filled).sum()),
+            "cancelled": int((mine & ended & ~filled).sum()),
             "end_not_seen": int((mine & ~ended).sum()),
         }
     return out
