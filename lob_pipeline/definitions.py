@@ -14,7 +14,7 @@ from lob_pipeline.partitions import make_partitions
 from lob_pipeline.resources import Lake, Stages, default_stages
 from lob_pipeline.results import RESULT_CHECKS
 from lob_pipeline.schedules import nightly_data, nightly_retrain
-from lob_pipeline.sensors import live_shadow, on_failure, promotion_ready
+from lob_pipeline.sensors import closed_segments, live_shadow, on_failure, promotion_ready
 from lob_pipeline.stages.layers import TABLES
 
 
@@ -30,7 +30,7 @@ def build_defs(overrides: Stages | None = None, home: Home | None = None) -> dg.
         ],
         jobs=make_jobs(),
         schedules=[nightly_data, nightly_retrain],
-        sensors=[on_failure, live_shadow, promotion_ready],
+        sensors=[on_failure, closed_segments, live_shadow, promotion_ready],
         resources={"lake": Lake.of(home), "stages": overrides or default_stages(), "dbt": dbt_resource(home)},
     )
 

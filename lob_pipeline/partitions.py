@@ -16,13 +16,14 @@ FIRST_DAY = "2023-01-01"
 
 
 def make_partitions(home: Home) -> dg.MultiPartitionsDefinition:
-    """Return days × markets: the markets that markets.toml enables and those in the home's raw ledger.
+    """Return days × markets: the markets that markets.toml enables, those in the home's raw ledger, and recorded ones.
 
-    A market that is ingested for the first time appears when the code location is loaded again.
+    A market that is ingested or recorded for the first time appears when the code location is loaded again.
     """
     from lob_pipeline.stages.plan import known_days
+    from lob_pipeline.stages.segments import recorded_markets
 
-    ingested = {str(market) for market, _ in known_days(home)}
+    ingested = {str(market) for market, _ in known_days(home)} | {str(market) for market in recorded_markets(home)}
     markets = sorted({str(m) for m in enabled_markets()} | ingested)
     return dg.MultiPartitionsDefinition(
         {"date": dg.DailyPartitionsDefinition(FIRST_DAY), "market": dg.StaticPartitionsDefinition(markets)}

@@ -1,15 +1,17 @@
 """Sensors: what looks at runs, the lake and the registry from outside. Each answers in far less than a second."""
 
 import datetime as dt
+import hashlib
 import json
 
 import dagster as dg
 
 from lob_pipeline.alerts import WEBHOOK, send_alert
 from lob_pipeline.core.instrument import parse_market
-from lob_pipeline.partitions import inside, partition_key
+from lob_pipeline.partitions import inside, parse_key, partition_key
 from lob_pipeline.resources import Lake
 from lob_pipeline.shadowing import Candidate, candidates, unscored
+from lob_pipeline.stages.segments import registered_hashes, waiting_days
 
 
 @dg.run_failure_sensor(
@@ -52,6 +54,39 @@ def live_shadow(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorRes
     if not requests:
         reason = "no newest usable day is without predictions of a champion or challenger"
         return dg.SensorResult(skip_reason=reason, cursor=cursor)
+    return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+
+@dg.sensor(
+    name="closed_segments",
+    job_name="build_raw",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Asks for the tables of each finished day of which the recorder has closed segments that are not in.",
+)
+def closed_segments(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult:
+    """Request one run a (market, day) whose segments were never registered; the run registers and builds them.
+
+    The cursor holds how far the recorder's ledger was read and, for days not asked for yet, the segments they wait for.
+    A segment that closes after its day was asked for is asked for again.
+    """
+    home = lake.home()
+    seen = json.loads(context.cursor or '{"offset": 0, "waiting": {}}')
+    waiting, offset = waiting_days(home, seen["waiting"], seen["offset"])
+    known = registered_hashes(home)
+    requests, left = [], {}
+    for key, hashes in sorted(waiting.items()):
+        market, date = parse_key(key)
+        new = sorted(h for h in hashes if (str(market), h) not in known)
+        if new and not inside(date):
+            left[key] = new  # the day is not over, or older than every partition
+        elif new:
+            digest = hashlib.sha256("".join(new).encode()).hexdigest()[:12]
+            requests.append(dg.RunRequest(run_key=f"segments|{key}|{digest}", partition_key=key))
+    cursor = json.dumps({"offset": offset, "waiting": left}, sort_keys=True)
+    if not requests:
+        open_days = f"; {len(left)} days that are not over have some" if left else ""
+        return dg.SensorResult(skip_reason=f"every closed segment of finished days is in{open_days}", cursor=cursor)
     return dg.SensorResult(run_requests=requests, cursor=cursor)
 
 

@@ -12,6 +12,9 @@ from lob_pipeline.core.units import day_of_ns
 from lob_pipeline.lake import ledger
 from lob_pipeline.lake.home import Home
 
+_COUNTED = {"gap": "gaps", "unknown": "unknown_spans", "silence": "silences", "unread": "unread_frames"}
+_FIGURES = ("segments", "frames", "bytes", "reconnects", *_COUNTED.values())
+
 
 def segment_days(line: dict[str, Any]) -> set[str]:
     """Return the UTC days of receive time that a closed segment touches."""
@@ -34,6 +37,40 @@ def waiting_segments(home: Home, market: Market, date: str) -> list[Path]:
     ]
     paths = [root / line["path"] for line in sorted(found, key=lambda line: int(line["first_wall_ns"]))]
     return [path for path in paths if path.exists()]
+
+
+def recorded_figures(lines: list[dict[str, Any]]) -> dict[tuple[Market, str], dict[str, int]]:
+    """Return, for each market and UTC day of the recorder's ledger, what was recorded of it and what was not."""
+    found: dict[tuple[Market, str], dict[str, int]] = {}
+
+    def count(market: str, date: str, name: str, more: int = 1) -> None:
+        figures = found.setdefault((parse_market(market), date), dict.fromkeys(_FIGURES, 0))
+        figures[name] += more
+
+    for line in lines:
+        kind = line["kind"]
+        if kind == "closed" and line["lane"] == "main":
+            date = day_of_ns(line["first_wall_ns"])
+            for name, more in (("segments", 1), ("frames", line["frames"]), ("bytes", line["bytes"])):
+                count(line["market"], date, name, more)
+        elif kind in _COUNTED and line.get("market"):
+            count(line["market"], day_of_ns(line["at_ns"]), _COUNTED[kind])
+        elif kind == "reconnect":
+            for market in line["markets"]:
+                count(market, day_of_ns(line["at_ns"]), "reconnects")
+    return found
+
+
+def waiting_days(home: Home, before: dict[str, list[str]], offset: int) -> tuple[dict[str, set[str]], int]:
+    """Return ``before`` (``date|market`` -> hashes) with the segments closed since byte ``offset`` of the ledger, and
+    the offset after them: a look costs what is new."""
+    lines, end = read_lines(home, offset)
+    found = {key: set(hashes) for key, hashes in before.items()}
+    for line in lines:
+        if line["kind"] == "closed" and line["lane"] == "main":
+            for date in segment_days(line):
+                found.setdefault(f"{date}|{line['market']}", set()).add(_sha(line))
+    return found, end
 
 
 def registered_hashes(home: Home) -> set[tuple[str, str]]:
