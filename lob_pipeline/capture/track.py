@@ -10,7 +10,7 @@ from lob_pipeline.venues.protocol import DELTA, NO_ID, SNAPSHOT, TRADES, Heard, 
 
 Note = Callable[..., None]
 _MOST_MISSING = 10_000
-"""Ids of a gap that are waited for one by one; a wider gap is a restart, not a reordering."""
+"""Ids of gaps that are waited for; what comes in another order comes soon."""
 
 
 @dataclass
@@ -143,7 +143,9 @@ class Track:
         times = {"from_wall_ns": self.mark.wall_ns, "to_wall_ns": wall_ns}
         self._say("gap", expected=last, got=claimed, id=update, snapshot=snapshot, **times)
         missing = range(last + 1, (update if snapshot else claimed) + 1)
-        self._missing = set(missing) if len(missing) <= _MOST_MISSING else set()
+        if len(missing) + len(self._missing) > _MOST_MISSING:
+            self._missing.clear()
+        self._missing.update(missing[-_MOST_MISSING:])
 
     def _old(self, update: int) -> None:
         """A message with an id that is not newer: one that was missed, or a repeated one."""

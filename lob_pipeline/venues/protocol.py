@@ -22,6 +22,7 @@ CONTROL, SNAPSHOT, DELTA, TRADES, QUOTE, OTHER, UNREAD = range(7)
 an extra topic, nothing that can be placed."""
 
 NO_ID = -1
+_ENDS = (b"{}", b"[]")
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,15 @@ def unread(why: str, key: bytes = b"") -> Heard:
 
 
 def looks_whole(frame: bytes) -> bool:
-    """Return whether a frame opens and closes as a JSON object or list does: cut-off text does not."""
-    ends = frame[:1] + frame[-1:]
-    if ends in (b"{}", b"[]"):
-        return True
-    stripped = frame.strip()
-    return stripped[:1] + stripped[-1:] in (b"{}", b"[]")
+    """Return whether a frame opens and closes as a JSON object or list does: cut-off text does not.
+
+    No venue writes braces inside its strings.
+    """
+    if frame[:1] + frame[-1:] not in _ENDS:
+        frame = frame.strip()
+        if frame[:1] + frame[-1:] not in _ENDS:
+            return False
+    return frame.count(b"{") == frame.count(b"}")
 
 
 def whole_number(pattern: re.Pattern[bytes], frame: bytes, start: int = 0, end: int = 1 << 30) -> int:
