@@ -104,9 +104,9 @@ def csv_levels(path: Path, instrument: Instrument, _info: object) -> Iterator[De
         job.renew(size)
         _scan(path, job, data, size, line, offset)
         rows = job.trades[: job.card[card.N_TRADES]]
-        _one_kind_of_ids(path, rows)
         rows[:, card.LINE] += line
         rows[:, card.OFFSET] += offset
+        _one_kind_of_ids(path, rows)
         yield _block(job, messages.take(rows), line, offset)
         line += int(job.card[card.N_LINES])
     job.renew(0)
@@ -121,8 +121,11 @@ def _block(job: Job, book: BookMessages, line: int, offset: int) -> DecodedBlock
 def _one_kind_of_ids(path: Path, rows: Int64s) -> None:
     named = rows[:, LEVEL_UPDATE] >= 0
     if named.any() and not named.all():
-        at = int(rows[int(np.argmin(named)), card.OFFSET])
-        raise BadInputError(f"{path}, byte {at} of a block: a row without update_id among rows that have one")
+        row = rows[int(np.argmin(named))]
+        raise BadInputError(
+            f"{path}, line {row[card.LINE] + 1}, byte {row[card.OFFSET]} of the inflated data: expected an update_id as in "
+            "other rows, found a row without one"
+        )
 
 
 def _scan(path: Path, job: Job, data: bytes | bytearray, size: int, first_line: int, offset: int) -> None:
