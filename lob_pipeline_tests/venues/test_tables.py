@@ -1,4 +1,4 @@
-"""Tardis files and plain tables: exact numbers, whole messages, ids that chain; what is wrong is said with its place."""
+"""Tardis files and plain tables: exact numbers, whole messages, ids that chain; what is wrong is said with its place"""
 
 from __future__ import annotations
 
