@@ -1,0 +1,196 @@
+"""The clean recordings that mutants are made from, cut to what the trials need."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.core.units import day_of_ns
+from lob_pipeline.lake.home import Home
+from lob_pipeline.mutation.cuts import cut, random_spans
+from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, Frame, Recording
+from lob_pipeline.mutation.recordings import SPOT, USDM, binance, bybit_ws, checked
+from lob_pipeline.mutation.wire import wire_of
+from lob_pipeline.mutation.wrapped import restamped
+from lob_pipeline.sim.transcode import transcode
+from lob_pipeline.stages.ingest import ingest
+
+DAY_MS = 86_400_000
+MIDNIGHT_2023_MS = 1_680_652_800_000
+INSURANCE_2023_MS = 1_680_652_874_400
+MIDNIGHT_SPOT_MS = 1_723_161_600_000
+
+
+@dataclass(frozen=True)
+class Base:
+    """A clean recording for mutants. ``has``: what it has that some defects need (``midnight``)."""
+
+    recording: Recording
+    has: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Venue:
+    """A venue of the score and how its clean recordings are made from those on disk."""
+
+    bases: Callable[[Path, np.random.Generator], list[Base]]
+
+
+def around(recording: Recording, at_ms: int, before_s: float, after_s: float) -> Recording:
+    """Return the cut from ``before_s`` before to ``after_s`` after an instant, by the engine's time of deltas."""
+    wire = wire_of(recording.venue)
+    deltas = recording.where(DELTA)
+    times = np.array([wire.engine_ms(recording.frames[i]) for i in deltas])
+    lo, hi = np.searchsorted(times, [at_ms - 1000 * before_s, at_ms + 1000 * after_s])
+    return cut(recording, [(deltas[int(lo)], deltas[min(int(hi), len(deltas) - 1)])])[0]
+
+
+def usdm_2023(root: Path) -> Recording:
+    """Return USDT-M BTCUSDT of 2023-04-04 and 05 whole."""
+    return binance(root, USDM, "binance-usdm.BTCUSDT", ("btcusdt_20230404.gz", "btcusdt_20230405.gz"))
+
+
+def usdm_midnight(whole: Recording, before_s: float = 25, after_s: float = 35) -> Recording:
+    """Return the cut around midnight."""
+    return replace(around(whole, MIDNIGHT_2023_MS, before_s, after_s), name="usdm-2023-midnight")
+
+
+def derived(recording: Recording, form: str, depth: int) -> Recording:
+    """Return a USDT-M recording in Bybit's form (``sim.transcode``): real dynamics, Bybit's bytes."""
+    with tempfile.TemporaryDirectory(prefix="lob-derived-") as folder:
+        root, market = Path(folder), parse_market(recording.market)
+        for name, data in recording.files().items():
+            (root / name).write_bytes(data)
+        home = Home(root / "home")
+        report = ingest(home, market, [root / n for call in recording.calls for n in call], keep=False)
+        dates = sorted(r.date for r in report.partitions if r.table == "l2_events")
+        made = transcode(home, market, dates, root / "out", form="websocket", depths=(depth,))
+        frames: list[Frame] = []
+        names: list[str] = []
+        for path in made.paths(depth):
+            frames += _frames(path)
+            names.append(path.name)
+        info = {"instruments-info.json": (root / "out" / "instruments-info.json").read_bytes()}
+        found = Recording(f"derived-ob{depth}-ws", str(made.market), tuple(frames), (tuple(names),), info)
+        if form == "websocket":
+            return found
+        archive = transcode(home, market, dates, root / "archive", form="archive", depths=(depth,))
+        return _as_archive(found, archive.books[depth])
+
+
+def _frames(path: Path) -> list[Frame]:
+    wire = wire_of("bybit-linear")
+    stamps = path.with_name(path.name.removesuffix(".ndjson") + ".recv_ts.txt").read_bytes().split(b"\n")
+    lines = path.read_bytes().split(b"\n")
+    return [wire.parse(line, path.name, recv) for line, recv in zip(lines, stamps, strict=False) if line]
+
+
+def _as_archive(websocket: Recording, zips: list[Path]) -> Recording:
+    """Return the archive's book files (unzipped) with the websocket's trades, all without receive times."""
+    import zipfile
+
+    wire, frames, names = wire_of("bybit-linear"), list[Frame](), list[str]()
+    for path in zips:
+        with zipfile.ZipFile(path) as archive:
+            name = archive.namelist()[0]
+            lines = archive.read(name).splitlines()
+        names.append(name)
+        frames += [wire.parse(line, name, b"") for line in lines if line]
+    trades = [replace(f, recv=b"") for f in websocket.frames if f.kind == "trade"]
+    days = sorted({day_of_ns(wire.engine_ms(f) * 10**6 - 1) for f in trades})
+    for day in days:
+        name = f"publicTrade-{day}.ndjson"
+        frames += [replace(f, file=name) for f in trades if day_of_ns(wire.engine_ms(f) * 10**6 - 1) == day]
+        names.append(name)
+    calls = (tuple(names),)
+    return replace(websocket, name=websocket.name.replace("-ws", "-archive"), frames=tuple(frames), calls=calls)
+
+
+def bybit(root: Path, rng: np.random.Generator) -> list[Base]:
+    """Bybit: two websocket recordings, and USDT-M minutes in its websocket and archive form."""
+    source = usdm_midnight(usdm_2023(root))
+    return [
+        Base(bybit_ws(root, "BTCUSDT")),
+        Base(derived(source, "websocket", 200), ("midnight",)),
+        Base(bybit_ws(root, "SOLUSDT")),
+        Base(derived(source, "archive", 500), ("midnight",)),
+    ]
+
+
+def usdm(root: Path, rng: np.random.Generator) -> list[Base]:
+    """Binance USDT-M: over midnight in 2023, around that year's insurance-fund print, half a minute of 2024."""
+    whole = usdm_2023(root)
+    print_2023 = replace(around(whole, INSURANCE_2023_MS, 15, 15), name="usdm-2023-insurance")
+    year = binance(root, USDM, "binance-usdm.BTCUSDT", ("btcusdt_20240808.gz",))
+    minute = cut(year, random_spans(year, rng, 1, 600))[0]
+    return [
+        Base(usdm_midnight(whole), ("midnight",)),
+        Base(replace(minute, name="usdm-2024")),
+        Base(print_2023, ("insurance",)),
+    ]
+
+
+def spot(root: Path, rng: np.random.Generator) -> list[Base]:
+    """Binance spot: BTCUSDT over midnight, part of the thin NEXOUSDT."""
+    btc = binance(root, SPOT, "binance-spot.BTCUSDT", ("btcusdt_20240808.gz", "btcusdt_20240809.gz"))
+    nexo = binance(root, SPOT, "binance-spot.NEXOUSDT", ("nexousdt_20240723.gz",))
+    return [
+        Base(replace(around(btc, MIDNIGHT_SPOT_MS, 40, 40), name="spot-btc-midnight"), ("midnight",)),
+        Base(replace(nexo, name="spot-nexo")),
+    ]
+
+
+def over_midnight(recording: Recording) -> Recording:
+    """Return the recording with all its times moved so that a midnight lies in its middle."""
+    wire = wire_of(recording.venue)
+    times = [wire.engine_ms(recording.frames[i]) for i in recording.where(DELTA)]
+    middle = (min(times) + max(times)) // 2
+    by_ms = (middle // DAY_MS + 1) * DAY_MS - middle
+
+    def move(frame: Frame) -> Frame:
+        if frame.kind not in (*BOOK_KINDS, TRADE):
+            return frame
+        out = frame.edited()
+        for box, key in wire.times(out):
+            value = Decimal(str(box[key])) + (Decimal(by_ms) / 1000 if "." in str(box[key]) else by_ms)
+            box[key] = str(value) if isinstance(box[key], str) else int(value)
+        return replace(out, prefix=restamped(frame.prefix, by_ms) if frame.quoted else frame.prefix)
+
+    frames = tuple(move(frame) for frame in recording.frames)
+    return replace(recording, name=f"{recording.name}-midnight", frames=frames)
+
+
+def okx(root: Path, rng: np.random.Generator) -> list[Base]:
+    """OKX: spot and an inverse swap, and the spot moved over a midnight."""
+    spot_book = checked(root, "OKX", "okx.BTC-USDT")
+    return [
+        Base(spot_book),
+        Base(over_midnight(spot_book), ("midnight",)),
+        Base(checked(root, "OKX", "okx.UNI-USD-SWAP")),
+    ]
+
+
+def kraken(root: Path, rng: np.random.Generator) -> list[Base]:
+    """Kraken: the two busiest pairs, one of them also moved over a midnight."""
+    pair = checked(root, "KRAKEN", "kraken.XMR-USD")
+    return [
+        Base(pair),
+        Base(over_midnight(pair), ("midnight",)),
+        Base(checked(root, "KRAKEN", "kraken.SC-EUR")),
+    ]
+
+
+BASES: dict[str, Venue] = {
+    "bybit": Venue(bybit),
+    "binance-usdm": Venue(usdm),
+    "binance-spot": Venue(spot),
+    "okx": Venue(okx),
+    "kraken": Venue(kraken),
+}
+"""The venues of the score."""

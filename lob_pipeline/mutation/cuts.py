@@ -1,0 +1,51 @@
+"""Contiguous cuts of a recording; one that starts in mid-stream opens with the book there, in the venue's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lob_pipeline.mutation.frames import DELTA, TRADE, Recording
+from lob_pipeline.mutation.naive_book import NaiveBook, walk
+from lob_pipeline.mutation.wire import Wire, wire_of
+
+
+def cut(recording: Recording, spans: Sequence[tuple[int, int]]) -> list[Recording]:
+    """Return the cuts [first, last] given by indices of delta frames, in one walk over the recording.
+
+    Each opens with a snapshot of the book after the delta ``first`` and ends with the delta ``last``. Where trades are
+    a file of their own they are taken by the matching engine's time, else by their place.
+    """
+    wire = wire_of(recording.venue)
+    books: dict[int, NaiveBook] = {}
+    wanted = {first for first, _ in spans}
+    for i, _, book in walk(recording, wire):
+        if i in wanted and book is not None:
+            books[i] = book.copy()
+    return [_one(recording, wire, first, last, books[first]) for first, last in spans if first in books]
+
+
+def _one(recording: Recording, wire: Wire, first: int, last: int, book: NaiveBook) -> Recording:
+    frames = recording.frames
+    opening = wire.snapshot(frames[first], *book.levels())
+    inside = [opening, *frames[first + 1 : last + 1]]
+    book_file = frames[first].file
+    if all(f.kind != TRADE for f in inside) and any(f.kind == TRADE and f.file != book_file for f in frames):
+        low, high = wire.engine_ms(frames[first]), wire.engine_ms(frames[last])
+        inside += [f for f in frames if f.kind == TRADE and low <= wire.engine_ms(f) <= high]
+    names = {f.file for f in inside}
+    calls = tuple(kept for call in recording.calls if (kept := tuple(n for n in call if n in names)))
+    return replace(recording, name=f"{recording.name}[{first}:{last}]", frames=tuple(inside), calls=calls)
+
+
+def random_spans(recording: Recording, rng: np.random.Generator, count: int, messages: int) -> list[tuple[int, int]]:
+    """Return ``count`` random contiguous spans of about ``messages`` deltas (half to one and a half times)."""
+    deltas = recording.where(DELTA)
+    out = []
+    for _ in range(count):
+        length = min(int(rng.integers(messages // 2, messages + messages // 2 + 1)), len(deltas) - 2)
+        begin = int(rng.integers(0, len(deltas) - length))
+        out.append((deltas[begin], deltas[begin + length]))
+    return out
