@@ -52,6 +52,18 @@ _FUTURES = b"""\
 1680652700441933 {"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1680652700460,"T":1680652700458,\
 "s":"BTCUSDT","U":69,"u":72,"pu":68,"b":[["22300.00","2.788"],["27577.40","0.000"]],"a":[]}}
 """
+_COINM = b"""\
+1680652700441733 {"lastUpdateId":70,"symbol":"BTCUSD_PERP","pair":"BTCUSD","E":1680652700440,"T":1680652700438,\
+"bids":[["28145.1","3868"]],"asks":[["28145.2","6887"],["28146","1"]]}
+1680652700423575 {"stream":"btcusd_perp@bookTicker","data":{"e":"bookTicker","u":71,"s":"BTCUSD_PERP","ps":"BTCUSD",\
+"b":"28145.1","B":"3868","a":"28145.2","A":"6887","T":1680652700430,"E":1680652700435}}
+1680652700441933 {"stream":"btcusd_perp@depth@100ms","data":{"e":"depthUpdate","E":1680652700460,"T":1680652700458,\
+"s":"BTCUSD_PERP","ps":"BTCUSD","U":69,"u":72,"pu":68,"b":[["22300.0","2788"],["27577.4","0"]],"a":[]}}
+1680652700442033 {"stream":"btcusd_perp@aggTrade","data":{"e":"aggTrade","E":1680652700465,"a":424951,\
+"s":"BTCUSD_PERP","p":"28145.1","q":"20","f":606073,"l":606074,"T":1680652700462,"m":true}}
+1680652700442133 {"stream":"btcusd_perp@markPrice@1s","data":{"e":"markPriceUpdate","E":1680652701010,\
+"s":"BTCUSD_PERP","p":"28155.1","P":"28141.4","r":"0.0000276","T":1680652800000}}
+"""
 _SPOT = b"""\
 1721749182850494 {"lastUpdateId": 134180599, "bids": [["1.21400000", "63.38000000"]], "asks": [["1.21600000", "5.00"]]}
 1721749183854663 {"stream":"nexousdt@depth@100ms","data":{"e":"depthUpdate","E":1721749183710,"s":"NEXOUSDT",\
@@ -79,6 +91,7 @@ SAMPLES = {
     "bybit_trades": Sample("bybit-linear.BTCUSDT", "bybit_messages", _TRADES + _CONTROL),
     "bybit_csv": Sample("bybit-linear.BTCUSDT", "bybit_trades_csv", _CSV),
     "binance_futures": Sample("binance-usdm.BTCUSDT", "binance_raw", _FUTURES),
+    "binance_coinm": Sample("binance-coinm.BTCUSD_PERP", "binance_raw", _COINM),
     "binance_spot": Sample("binance-spot.NEXOUSDT", "binance_raw", _SPOT, spot=True),
     "binance_wrapped": Sample("binance-usdm.BTCUSDT", "binance_raw", _WRAPPED),
 }
