@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lob_pipeline_tests.real_data import real_data_root
+
+# The suite gives the same answer to everybody: `--hypothesis-profile=explore` looks for new examples.
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")

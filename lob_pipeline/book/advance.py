@@ -42,6 +42,7 @@ from lob_pipeline.book.sequence import (
     DUPLICATE,
     FOLLOWS,
     GAP,
+    PLUS_ONE,
     REPLACES,
     STALE,
     UNBRIDGED,
@@ -74,8 +75,9 @@ class Events(NamedTuple):
 def _judge(grid: GridState, kind: Int, ts_ns: Int, recv_ns: Int, update_id: Int, prev_id: Int) -> bool:
     """Set VERDICT and PHASE of a new message, and what its verdict means for the rows that it closes.
 
-    Returns whether messages are missing before it. A snapshot with a whole book on a bridged venue says so too: inside
-    an unbroken chain it would have been stored as an audit.
+    Returns whether messages are missing before it. A snapshot over a whole book says so too: on a bridged venue always,
+    since inside an unbroken chain it would have been stored as an audit; elsewhere where its id neither repeats the
+    last one nor is the next (docs/adr/0150).
     """
     meta = grid.meta
     buffered = meta[HOLD] > 0 and kind == KIND_DELTA and 0 < recv_ns <= meta[HOLD]
@@ -86,9 +88,12 @@ def _judge(grid: GridState, kind: Int, ts_ns: Int, recv_ns: Int, update_id: Int,
         meta[MODE], meta[WHOLE], meta[UNBRIDGED_YET], meta[LAST_ID], meta[GOOD_NS], kind, update_id, prev_id, ts_ns
     )
     over_whole = verdict == REPLACES and meta[WHOLE] != 0
-    missing = verdict == GAP or (
-        over_whole and meta[MODE] == BRIDGE and kind == KIND_SNAPSHOT and meta[UNBRIDGED_YET] == 0
-    )
+    missing = verdict == GAP
+    if over_whole and kind == KIND_SNAPSHOT:
+        if meta[MODE] == BRIDGE:
+            missing = meta[UNBRIDGED_YET] == 0
+        elif meta[MODE] == PLUS_ONE:
+            missing = update_id != meta[LAST_ID] and update_id != meta[LAST_ID] + 1
     if missing:
         break_chain(grid, -1 if buffered else meta[GOOD_NS])
     elif verdict == UNBRIDGED or (over_whole and meta[UNBRIDGED_YET] != 0):

@@ -17,8 +17,9 @@ from lob_pipeline.book.advance import Events
 from lob_pipeline.book.grid import LAST_ID, WHOLE, GridState
 from lob_pipeline.book.kernel import apply_delta, book_levels
 from lob_pipeline.book.matches import digest
+from lob_pipeline.book.pool import reserve
 from lob_pipeline.book.sequence import BRIDGE, MODES, PLUS_ONE
-from lob_pipeline.book.state import BookState, Int8Array, Int64Array, copy_book, reserve
+from lob_pipeline.book.state import BookState, Int8Array, Int64Array, copy_book
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import KIND_CARRIED, KIND_SNAPSHOT
 

@@ -12,15 +12,8 @@ import numpy.typing as npt
 from lob_pipeline.book.advance import MARK_WIDTH, Events, advance
 from lob_pipeline.book.grid import GRID_META, GridState, new_grid
 from lob_pipeline.book.kernel import book_levels, replace_book
-from lob_pipeline.book.state import (
-    BookState,
-    Int64Array,
-    book_to_bytes,
-    copy_book,
-    levels_from_bytes,
-    new_book,
-    reserve,
-)
+from lob_pipeline.book.pool import reserve
+from lob_pipeline.book.state import BookState, Int64Array, book_to_bytes, copy_book, levels_from_bytes, new_book
 from lob_pipeline.core.clock import Clock
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import BadInputError

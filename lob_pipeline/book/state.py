@@ -3,11 +3,11 @@
 A price becomes a *key* that grows away from the touch: ``key = price`` for asks, ``key = price ^ flip`` for bids,
 where ``flip = range - 1`` and the range is a power of two. So both sides run on one code path: the best level has the
 smallest key. Keys are split into pages of 1024 ticks; a page is taken from the pool when its first level appears and
-given back when its last one goes, so a book whose levels reach from 1,000.00 to 100,000.00 costs 8 KiB a populated
-page and not 80 MB a side. Three bitmaps find the next level without looking at empty ticks: pages of a side, words of a
-page, ticks of a word.
+given back some time after its last one went (``pool``), so a book whose levels reach from 1,000.00 to 100,000.00
+costs 8 KiB a populated page and not 80 MB a side. Three bitmaps find the next level without looking at empty ticks:
+pages of a side, words of a page, ticks of a word.
 
-This module allocates, grows, copies and serialises. Only ``kernel.py`` changes which levels a book holds.
+This module allocates, copies and serialises; ``pool.py`` grows. Only ``kernel.py`` changes which levels a book holds.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lob_pipeline.book.bits import Int
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.core.jit import njit
 
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
@@ -34,7 +32,7 @@ NO_KEY = np.int64(1 << 62)  # the key of an absent level: worse than any price
 
 # columns of a page after its 1024 sizes
 WORDS = PAGE_TICKS  # 16 words: which ticks hold a level
-SUMMARY = WORDS + PAGE_TICKS // 64  # which words are not empty
+SUMMARY = WORDS + PAGE_TICKS // 64  # marks every word that is not empty, and some that are
 STACK = SUMMARY + 1  # row i holds entry i of the stack of free pages (nothing of page i itself)
 PAGE_WIDTH = STACK + 7  # whole cache lines
 
@@ -44,7 +42,7 @@ N_PAGES = 1  # pages of the price range of a side
 LEVELS = 2  # number of levels
 FIRST_PAGE = 4  # first page in use (N_PAGES where there is none)
 REACH = 6  # a change at a key up to this one can change the top
-DIRTY = 8  # 1 when the top has to be read again
+DIRTY = 8  # 1 when a size in the top may have changed, more when a level came or went there
 FLIP = 10  # price ^ flip = key
 META = 12
 
@@ -82,92 +80,6 @@ def new_book(pages: int = 16, price_range: int = MIN_RANGE) -> BookState:
     top = np.zeros((2, 2, TOP), np.int64)
     top[:, 0] = NO_KEY
     return BookState(pool, index, top, meta)
-
-
-@njit(cache=True)
-def survey(side: Int8Array, price: Int64Array, size: Int64Array, lo: Int, hi: Int) -> tuple[bool | np.bool_, Int]:
-    """Return (whether a book can hold every level row of [lo, hi), the highest price among them).
-
-    It can when prices lie in 0 … MAX_PRICE_TICKS - 1, sizes are not negative and sides are ±1. One loop without exits,
-    so that the compiler may use vector instructions.
-    """
-    highest = np.int64(0)
-    signs = np.int64(0)
-    odd_sides = np.int64(0)
-    for i in range(lo, hi):
-        highest = max(highest, price[i])
-        signs |= price[i] | size[i]
-        odd_sides |= np.int64(side[i]) * np.int64(side[i]) - 1
-    return signs >= 0 and odd_sides == 0 and highest < MAX_PRICE_TICKS, highest
-
-
-@njit(cache=True)
-def new_pages(book: BookState, side: Int8Array, price: Int64Array, size: Int64Array, lo: Int, hi: Int) -> Int:
-    """Return how many pages that are not in use the rows [lo, hi), all inside the price range, touch with a size."""
-    marked = np.zeros((2, book.meta[N_PAGES]), np.bool_)
-    pages = 0
-    for i in range(lo, hi):
-        s = (1 - np.int64(side[i])) >> 1
-        page = (price[i] ^ book.meta[FLIP + s]) >> PAGE_BITS
-        if book.slots[s, page] < 0:
-            if size[i] > 0 and not marked[s, page]:
-                marked[s, page] = True
-                pages += 1
-    return pages
-
-
-def reserve(
-    book: BookState, side: Int8Array, price_ticks: Int64Array, size_lots: Int64Array, lo: int = 0, hi: int = -1
-) -> BookState:
-    """Return a book that can take the level rows [lo, hi) (to the end when ``hi`` is -1): itself, or a grown one.
-
-    Call it once a chunk before the kernel. Where it grows, the returned book takes the arrays over: forget the old one.
-    Raises ``BadInputError`` naming the row for a price, size or side that no book can hold.
-    """
-    hi = len(price_ticks) if hi < 0 else hi
-    fits, highest = survey(side, price_ticks, size_lots, lo, hi)
-    if not fits:
-        bad = next(i for i in range(lo, hi) if not survey(side, price_ticks, size_lots, i, i + 1)[0])
-        raise BadInputError(
-            f"level row {bad} (side {side[bad]}, price {price_ticks[bad]} ticks, size {size_lots[bad]} lots) cannot be "
-            f"in a book: expected side +1 or -1, 0 <= price < {MAX_PRICE_TICKS} ticks, size >= 0; "
-            "check the recording and the market's tick and lot"
-        )
-    if highest > book.meta[FLIP]:
-        book = _widen(book, int(highest))
-    missing = int(new_pages(book, side, price_ticks, size_lots, lo, hi)) - int(book.meta[FREE])
-    return book if missing <= 0 else _add_pages(book, max(missing, len(book.pages)))
-
-
-def _widen(book: BookState, highest_price: int) -> BookState:
-    """Grow the price range. A wider flip moves the bid pages by whole pages and leaves the order inside them."""
-    price_range = 1 << highest_price.bit_length()
-    n_old, n_pages = int(book.meta[N_PAGES]), price_range >> PAGE_BITS
-    index = np.full((2, n_pages + (n_pages >> 6)), -1, np.int64)
-    index[:, n_pages:] = 0
-    meta, top = book.meta.copy(), book.top.copy()
-    meta[N_PAGES], meta[FLIP] = n_pages, price_range - 1
-    for s, moved in ((0, n_pages - n_old), (1, 0)):
-        index[s, moved : moved + n_old] = book.slots[s, :n_old]
-        words = index[s, n_pages:].view(np.uint64)
-        for page in np.flatnonzero(index[s, :n_pages] >= 0).tolist():
-            words[page >> 6] |= np.uint64(1 << (page & 63))
-        meta[FIRST_PAGE + s] = meta[FIRST_PAGE + s] + moved if meta[FIRST_PAGE + s] < n_old else n_pages
-        if meta[REACH + s] < NO_KEY:
-            meta[REACH + s] += moved << PAGE_BITS
-        top[s, 0][top[s, 0] < NO_KEY] += moved << PAGE_BITS
-    return book._replace(slots=index, top=top, meta=meta)
-
-
-def _add_pages(book: BookState, more: int) -> BookState:
-    """Grow the pool by ``more`` empty pages."""
-    old, n_free = len(book.pages), int(book.meta[FREE])
-    pages = np.vstack([book.pages, np.zeros((more, PAGE_WIDTH), np.int64)])
-    pages[:more, STACK] = np.arange(old + more - 1, old - 1, -1)
-    pages[more : more + n_free, STACK] = book.pages[:n_free, STACK]
-    meta = book.meta.copy()
-    meta[FREE] = n_free + more
-    return book._replace(pages=pages, meta=meta)
 
 
 def copy_book(book: BookState) -> BookState:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lob_pipeline.book.kernel import apply_delta, best_price, lots_at, replace_book
-from lob_pipeline.book.state import BookState, copy_book, reserve
+from lob_pipeline.book.pool import reserve
+from lob_pipeline.book.state import BookState, copy_book
 from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.fills import front_after_update
 from lob_pipeline.labels.spec import KIND_CROSSED, KIND_QUEUE, KIND_REJECTED, KIND_THROUGH, KIND_UNFILLED

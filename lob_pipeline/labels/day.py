@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lob_pipeline.book.state import BookState, new_book, reserve
+from lob_pipeline.book.pool import reserve
+from lob_pipeline.book.state import BookState, new_book
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.labels.columns import LabelColumns
 from lob_pipeline.labels.fates import LATENCY_NS, N_EVENTS, N_STATES, Fates, new_clock, new_fates

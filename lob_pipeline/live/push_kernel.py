@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 from lob_pipeline.book.advance import MARK_WIDTH, Events, advance
 from lob_pipeline.book.bits import Int
 from lob_pipeline.book.grid import DAY_END, NEXT, STEP, GridState
-from lob_pipeline.book.state import FLIP, FREE, TOP, BookState, new_pages, survey
+from lob_pipeline.book.pool import pages_for, survey
+from lob_pipeline.book.state import FLIP, FREE, TOP, BookState
 from lob_pipeline.core.jit import njit
 from lob_pipeline.features.batch import live
 from lob_pipeline.features.registry import N_BUILT
@@ -112,8 +113,10 @@ def push_decoded(at: int, job: int) -> Int:  # pragma: no cover - compiled
     price = carray(pointer(j[card.PRICES_AT]), (levels,), np.int64)
     size = carray(pointer(j[card.SIZES_AT]), (levels,), np.int64)
     ts_ns = carray(pointer(message + 8 * card.EVENT_NS), (1,), np.int64)
-    fits, highest = survey(side, price, size, 0, levels)
-    if not fits or highest > book.meta[FLIP] or new_pages(book, side, price, size, 0, levels) > book.meta[FREE]:
+    fits, lowest, highest = survey(side, price, size, 0, levels)
+    if not fits or highest > book.meta[FLIP]:
+        return NOT_HERE
+    if pages_for(book, side, price, size, 0, levels, lowest, highest) > book.meta[FREE]:
         return NOT_HERE
     opening = grid.meta[NEXT]
     if opening >= 0 and (min(ts_ns[0], grid.meta[DAY_END] + 1) - opening) // grid.meta[STEP] + 1 > room:

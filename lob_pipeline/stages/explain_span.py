@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lob_pipeline.book.state import BookState, new_book, reserve
+from lob_pipeline.book.pool import reserve
+from lob_pipeline.book.state import BookState, new_book
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.tables import KIND_AUDIT
 from lob_pipeline.evaluation.trace import apply_messages, trades_before

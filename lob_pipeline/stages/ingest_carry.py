@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.book import kernel
+from lob_pipeline.book.pool import reserve
 from lob_pipeline.book.sequence import BRIDGE, MODES
-from lob_pipeline.book.state import BookState, new_book, reserve
+from lob_pipeline.book.state import BookState, new_book
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Instrument

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lob_pipeline.book.kernel import apply_delta, replace_book
+from lob_pipeline.book.pool import reserve
 from lob_pipeline.book.replay import replay
-from lob_pipeline.book.state import BookState, Int8Array, Int64Array, new_book, reserve
+from lob_pipeline.book.state import BookState, Int8Array, Int64Array, new_book
 from lob_pipeline.core.borrow import borrowed
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.columns import Columns
@@ -65,6 +66,7 @@ def _apply_all(
 ) -> int:
     """Apply every message and read the ten best levels of both sides after it; count crossed books."""
     book, side, price, size = borrowed(book), borrowed(side), borrowed(price), borrowed(size)
+    top = book.top
     crossed = 0
     seen = 0
     for i in range(starts.shape[0] - 1):
@@ -72,10 +74,9 @@ def _apply_all(
             replace_book(book, side, price, size, starts[i], starts[i + 1])
         else:
             apply_delta(book, side, price, size, starts[i], starts[i + 1])
-        for s in range(2):
-            for k in range(10):
-                seen += book.top[s, 1, k]
-        crossed += (book.top[0, 0, 0] ^ book.meta[10]) >= book.top[1, 0, 0]
+        for k in range(10):
+            seen += top[0, 1, k] + top[1, 1, k]
+        crossed += (top[0, 0, 0] ^ book.meta[10]) >= top[1, 0, 0]
     return crossed if seen > 0 else -1
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lob_pipeline.book import kernel, state
+from lob_pipeline.book import kernel, pool, state
 from lob_pipeline.core.errors import BadInputError
 
 _PRICES = st.one_of(
@@ -51,7 +51,7 @@ def test_every_book_state_equals_the_dictionary(messages: list[tuple[bool, list[
     book, naive = state.new_book(pages=1), {}
     for is_snapshot, rows in messages:
         arrays = _arrays(rows)
-        book = state.reserve(book, *arrays)
+        book = pool.reserve(book, *arrays)
         before = dict(naive)
         if is_snapshot:
             naive.clear()
@@ -65,7 +65,7 @@ def test_every_book_state_equals_the_dictionary(messages: list[tuple[bool, list[
             kernel.apply_delta(book, *arrays, 0, len(rows))
         _check(book, naive)
     levels = state.levels_from_bytes(state.book_to_bytes(*kernel.book_levels(book)))
-    again = state.reserve(state.new_book(), *levels)
+    again = pool.reserve(state.new_book(), *levels)
     kernel.replace_book(again, *levels, 0, len(levels[0]))
     _check(again, naive)
     twin = state.copy_book(book)
@@ -78,16 +78,54 @@ def test_pages_are_given_back() -> None:
     book = state.new_book(pages=2)
     for price in range(0, 60_000, 997):
         side, ticks = np.array([1], np.int8), np.array([price])
-        book = state.reserve(book, side, ticks, np.array([5]))
+        book = pool.reserve(book, side, ticks, np.array([5]))
         kernel.apply_delta(book, side, ticks, np.array([5]), 0, 1)
         kernel.apply_delta(book, side, ticks, np.array([0]), 0, 1)
     assert len(book.pages) == 2
 
 
+def test_a_deletion_on_a_page_that_was_left_empty_reads_nothing_else() -> None:
+    """The page stays open after its last level went: the touch lies nowhere, and the next deletion must not look."""
+    book = pool.reserve(state.new_book(pages=4), *_arrays([(1, 70_000, 5), (-1, 71_000, 3)]))
+    for rows in ([(1, 70_000, 5)], [(1, 70_000, 0)], [(1, 70_001, 0)], [(-1, 71_000, 3)], [(1, 70_002, 0)]):
+        kernel.apply_delta(book, *_arrays(rows), 0, 1)
+    _check(book, {(-1, 71_000): 3})
+
+
+def test_a_wandering_market_needs_no_more_pages_than_it_shows() -> None:
+    """Twenty levels a side, 1,000 ticks apart, walk through 600 pages: what is left behind is swept up."""
+    book, naive = state.new_book(pages=16), {}
+    for step in range(300):
+        middle = 100_000 + 2_000 * step
+        wanted = {(s, middle - s * (500 + 1_000 * k)): step + k + 1 for s in (1, -1) for k in range(20)}
+        rows = [(s, p, 0) for s, p in naive if (s, p) not in wanted] + [(s, p, n) for (s, p), n in wanted.items()]
+        arrays = _arrays(rows)
+        book = pool.reserve(book, *arrays)
+        kernel.apply_delta(book, *arrays, 0, len(rows))
+        naive = wanted
+        _check(book, naive)
+    assert len(book.pages) <= 256
+
+
+@settings(max_examples=60, deadline=None)
+@given(_MESSAGES)
+def test_sweeping_changes_no_level(messages: list[tuple[bool, list[tuple[int, int, int]]]]) -> None:
+    book = state.new_book(pages=1)
+    for _, rows in messages:
+        book = pool.reserve(book, *_arrays(rows))
+        kernel.apply_delta(book, *_arrays(rows), 0, len(rows))
+    before = [column.tolist() for column in kernel.book_levels(book)]
+    pool.sweep(book)
+    assert [column.tolist() for column in kernel.book_levels(book)] == before
+    in_use = len(book.pages) - int(book.meta[state.FREE])
+    keys = {(s, p >> state.PAGE_BITS) for s, p, _ in zip(*before, strict=True)}
+    assert in_use == len(keys)  # the flip is a multiple of a page, so prices and keys share their pages
+
+
 @pytest.mark.parametrize(("side", "price", "size"), [(0, 5, 1), (1, -1, 1), (1, 1 << 31, 1), (-1, 5, -1)])
 def test_a_row_no_book_can_hold_is_named(side: int, price: int, size: int) -> None:
     with pytest.raises(BadInputError, match="level row 1 "):
-        state.reserve(
+        pool.reserve(
             state.new_book(), np.array([1, side], np.int8), np.array([7, price]), np.array([1, size], np.int64)
         )
 

@@ -86,6 +86,8 @@ def _verdicts(messages: list[Message], sequence: str, day_end: int) -> Verdicts:
                 out.useless.add(snapshot)
             elif sequence == "bridge" and m.kind == 1 and snapshot >= 0:  # in an unbroken chain it is an audit
                 out.gaps.append((i, good, i - 1))
+            elif sequence == "plus_one" and m.kind == 1 and snapshot >= 0 and m.update_id - last_id not in (0, 1):
+                out.gaps.append((i, good, i - 1))  # what lay between the two was never seen
             applied, snapshot, last_id = "snapshot", i, m.update_id
             waiting = sequence == "bridge" and m.kind == 1
             if waiting and m.recv > 0:
