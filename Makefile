@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m lob_pipeline.warm
 	@touch $(STAMP)
 
-.PHONY: install demo test lint ui bench gen gen-check clean help
+.PHONY: install demo test lint ui bench soak gen gen-check clean help
 install: $(STAMP) ## make .venv and install the pinned dependencies
 
 demo: $(STAMP) ## simulate a market, run every stage, print certificates and the first page (EDGE=bps plants an edge)
@@ -44,6 +44,9 @@ ui: $(STAMP) ## the Dagster webserver and daemon on loopback
 
 bench: $(STAMP) ## every speed figure as a ratio against a peer, in one run; writes bench/results.json
 	@$(BIN)/python -m lob_pipeline_tests.bench
+
+soak: $(STAMP) ## the recorder against the local exchange for 30 minutes, everything going wrong (SOAK_SECONDS, SOAK_RATE, SOAK_KILLS, SOAK_SEED)
+	@$(BIN)/python -m lob_pipeline_tests.soak
 
 clean: ## remove the environment and everything the demo made
 	rm -rf $(VENV) data .dagster bench/.venv bench/results.json dbt_features/target

@@ -101,10 +101,13 @@ def to_json(faults: list[Fault]) -> list[dict[str, Any]]:
     return [asdict(fault) for fault in faults]
 
 
-def random_script(seed: int, seconds: float, *, first_s: float = 3.0, every_s: float = 4.0) -> list[Fault]:
+def random_script(
+    seed: int, seconds: float, *, first_s: float = 3.0, every_s: float = 4.0, topics: tuple[str, ...] = ("",)
+) -> list[Fault]:
     """Return every kind of fault again and again, in random order, one each ``every_s`` seconds give or take a third.
 
-    The gaps leave a client time to come back, so that each fault meets a stream that runs. Same seed, same script.
+    The gaps leave a client time to come back, so that each fault meets a stream that runs. ``topics``: of the books
+    that may fall silent. Same arguments, same script.
     """
     chance = random.Random(seed)  # noqa: S311 - a script to repeat, not a secret
     faults: list[Fault] = []
@@ -119,6 +122,7 @@ def random_script(seed: int, seconds: float, *, first_s: float = 3.0, every_s: f
         elif kind in LASTING:
             count = round(chance.uniform(0.3, 1.5), 2)
         ms = chance.choice((-2500, -40, 40, 2500)) if kind == "clock_step" else 0
-        faults.append(Fault(round(at, 3), kind, count, ms=ms, timed=True))
+        topic = chance.choice(topics) if kind == "silence" else ""
+        faults.append(Fault(round(at, 3), kind, count, topic, ms, timed=True))
         at += every_s * chance.uniform(2 / 3, 4 / 3)
     return faults
