@@ -18,7 +18,7 @@ from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI
 from lob_pipeline.core.units import NS_PER_MS
 
 MARGIN_NS = {"event": 5 * NS_PER_MS, "recv": 100 * NS_PER_MS}
-SIDE_SHARE = {"event": 5e-4, "recv": 0.01}
+SIDE_SHARE = {"event": 5e-4, "recv": 0.04}
 INSIDE_SHARE = {"event": 5e-4, "recv": 2e-3}
 SLACK = {"event": 1, "recv": 5}  # trades that never count
 FAR_BPS = 50

@@ -59,6 +59,10 @@ def judge(
     message: str = "",
     facts: dict[str, Any] | None = None,
 ) -> CheckOutcome:
-    """Build an outcome: ``refused`` when not ``ok``, else ``not_judged`` below the minimum, else ``passed``."""
+    """Build an outcome: ``refused`` when not ``ok``, else ``not_judged`` below the minimum, else ``passed``.
+
+    Nothing passes on no row: a minimum is at least 1.
+    """
+    minimum = max(1, minimum)
     status: Status = "refused" if not ok else ("passed" if judged >= minimum else "not_judged")
     return CheckOutcome(name, status, examined, judged, minimum, severity, message, facts or {})

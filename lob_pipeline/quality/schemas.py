@@ -74,10 +74,10 @@ class SchemaGate:
             self._check_key([np.asarray(columns[name], dtype=np.int64) for name in self._table.key])
         self._rows += len(frame)
 
-    def outcome(self, minimum: int = 0) -> CheckOutcome:
+    def outcome(self, minimum: int = 1) -> CheckOutcome:
         """Return the gate ``schema``: refused when any row of any chunk broke the declaration.
 
-        ``minimum``: rows below which the table is not judged. 0 lets an empty table pass (a day without quotes).
+        ``minimum``: rows below which the table is not judged; an empty one never is (a day without quotes).
         """
         self._judge_held()
         return judge(
@@ -125,7 +125,7 @@ class SchemaGate:
         self._last_key = tuple(int(part[-1]) for part in key)
 
 
-def check_schema(table: Table, columns: Columns | pl.DataFrame, minimum: int = 0) -> CheckOutcome:
+def check_schema(table: Table, columns: Columns | pl.DataFrame, minimum: int = 1) -> CheckOutcome:
     """Return the gate ``schema`` of a table held whole (columns of numpy arrays, or a polars frame).
 
     Lazy frames are not accepted: pandera skips data checks on them in silence.

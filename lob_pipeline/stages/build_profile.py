@@ -112,7 +112,6 @@ def _gates(date: str, days: list[str], profile: Profile) -> list[CheckOutcome]:
             not late,
             examined=PROFILE_DAYS,
             judged=len(days),
-            minimum=0,
             message=f"{', '.join(late)} is not before {date}" if late else "",
             facts={"days": len(days), "needed": MINIMUM_DAYS},
         ),

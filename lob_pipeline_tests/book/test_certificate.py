@@ -256,4 +256,10 @@ def test_deltas_that_replace_the_book_are_seen_though_they_name_the_touch() -> N
     _, outcomes = watched(good, make_instrument("plus_one", 200), CLOCK, DATE)
     assert refused(outcomes) == set()
     _, outcomes = watched(bad, make_instrument("plus_one", 200), CLOCK, DATE)
-    assert refused(outcomes) == {"depth_kept", "snapshot_depth", "snapshot_continues", "certificate"}
+    assert refused(outcomes) == {
+        "depth_kept",
+        "levels_within_depth",
+        "snapshot_depth",
+        "snapshot_continues",
+        "certificate",
+    }
