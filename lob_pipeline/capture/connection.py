@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STALE_SNAPSHOTS = 10
 _STALE_WAIT_S = 1.0
+_REFUSALS = (b'"success":false', b'"error"', b'"event":"error"', b'"errorMessage"')
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Connection:
         self._socket = socket
         self.connected = True
         try:
-            await self._subscribe([t.topic.name for t in self.tracks.values()])
+            await self._subscribe_all()
             self._start(Watch(self).run())
             while True:
                 self.take(await socket.recv(decode=False))
@@ -137,6 +138,15 @@ class Connection:
             return self.why or (f"the connection broke ({error})" if error.rcvd is None else "the server closed it")
         finally:
             socket.transport.abort()
+
+    async def _subscribe_all(self) -> None:
+        """Ask for every topic. A request with one topic that a venue does not know may be refused as a whole: what no
+        market can do without is asked for together, every extra topic alone."""
+        topics = [track.topic for track in self.tracks.values()]
+        await self._subscribe([t.name for t in topics if t.lane == "main"])
+        for topic in topics:
+            if topic.lane != "main":
+                await self._subscribe([topic.name])
 
     async def _subscribe(self, names: list[str]) -> None:
         assert self._socket is not None
@@ -182,6 +192,8 @@ class Connection:
         heard = self._hear(frame)
         if heard.kind == CONTROL:
             self.lanes[0].add(wall_ns, mono_ns, frame)
+            if any(word in frame for word in _REFUSALS):
+                self.desk.note("refused", conn=self.number, text=frame[:500].decode("utf-8", "replace"))
             return
         track = self.tracks.get(heard.key)
         if track is None and heard.key == SNAPSHOT_KEY and len(self._books) == 1:
@@ -309,9 +321,18 @@ class Connection:
         return [handle for handle in found if handle is not None]
 
     def let_go(self) -> None:
-        """The connection is over: close its segments and say where its topics stand."""
+        """The connection is over: close its segments and say where its topics stand.
+
+        Raises ``OSError`` when the disk takes no more, after every segment was closed as far as it was written.
+        """
+        failure: OSError | None = None
         for lane in self.lanes:
-            lane.close(self.cause)
+            try:
+                lane.close(self.cause)
+            except OSError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
         for track in self.tracks.values():
             track.mark.alive, track.mark.cause = False, self.cause
             later = self.desk.tracks.get((track.market, track.topic.name))

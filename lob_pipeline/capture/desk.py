@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from lob_pipeline.capture.ledger import LINES_A_MINUTE, SegmentLedger
 from lob_pipeline.capture.segments import segments_root
 from lob_pipeline.capture.track import Mark, Track
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.storage import storing
 
 _LIMITED = ("unread", "duplicate")
 _MINUTE_NS = 60_000_000_000
@@ -43,6 +45,17 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.root = segments_root(self.home)
+        self._reserve = self.root / ".reserve"
+
+    def take_reserve(self) -> None:
+        """Occupy the room in which a full disk can still be told of. Raises ``LobError`` when there is none."""
+        with storing(self._reserve):
+            self._reserve.write_bytes(b"\0" * self.config.reserve_bytes)
+
+    def release_reserve(self) -> None:
+        """Give that room back."""
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def next_conn(self) -> int:
         """Return the number of a new connection."""

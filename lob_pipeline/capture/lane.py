@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lob_pipeline.capture.desk import Desk
+from lob_pipeline.capture.recover import facts_of
 from lob_pipeline.capture.segments import SegmentWriter, hour_of
 from lob_pipeline.core.instrument import Market
 
@@ -58,9 +59,22 @@ class LaneWriter:
         if self.due and self.fresh_start:
             self.close("rotation")
 
-    def close(self, reason: str, *, lost_tail: bool = False) -> None:
-        """Close the segment, if one is open, and tell the ledger."""
+    def close(self, reason: str) -> None:
+        """Close the segment, if one is open, and tell the ledger.
+
+        Where the disk takes no more the segment ends with what was written, and ``OSError`` is raised after the ledger
+        was told so.
+        """
         segment, self.segment, self.due = self.segment, None, False
-        if segment is not None:
-            facts = segment.close(lost_tail=lost_tail)
-            self.desk.note("closed", reason=reason, **facts)
+        if segment is None:
+            return
+        try:
+            facts = segment.close()
+        except OSError:
+            self.desk.release_reserve()
+            segment.close(lost_tail=True)
+            found = facts_of(self.desk.root, segment.path, segment.path.read_bytes())
+            if found is not None:
+                self.desk.note("closed", reason="full", **found[0])
+            raise
+        self.desk.note("closed", reason=reason, **facts)

@@ -15,9 +15,11 @@ is the connection's number in its session. Ids are whole numbers, or text where 
 ``replaced`` market, topic, conn, last_id, id: a snapshot came with the very next id, in the place of
     that update's own events.
 ``restart`` market, topic, conn, last_id, id: a snapshot's id fell back, the venue has restarted.
-``unknown`` market, topic, last_id, next_id, from_wall_ns, to_wall_ns, cause (killed, stopped, reconnect, rollover):
-    nothing of the topic was recorded between these two. Of a book the updates in (last_id, next_id) are unknown as
-    events; where the next message is a snapshot it holds their effect.
+``unknown`` market, topic, conn, last_id, next_id, snapshot, from_wall_ns, to_wall_ns, cause (killed, stopped,
+    reconnect, rollover): nothing of the topic was recorded between these two. Of a book the updates in
+    (last_id, next_id) are unknown as events, and a ``next_id`` above ``last_id`` too where a ``snapshot`` came in its
+    place, which holds their effect. (``next_id`` of a delta is the first update that it covers.)
+``refused`` conn, text: the venue did not accept a request.
 ``reconnect`` conn, url, markets, why, attempt, wait_s · ``rollover`` from_conn, to_conn, url, markets.
 ``silence`` market, topic, conn, silent_s, action (resubscribe, reconnect, noted) · ``resync`` market, topic, conn, why.
 ``unread`` conn, market (null: any), why, bytes, frame_sha256: a frame that is no message of a subscribed topic. It is
@@ -27,7 +29,8 @@ is the connection's number in its session. Ids are whole numbers, or text where 
 ``snapshot_failed`` market, conn, why · ``clock`` url, conn, offset_ns, samples, window_s: the least (wall clock -
     venue's time) of the window, which is the difference of the clocks plus the shortest way.
 ``recovered`` path, market, lane, conn, kept_bytes, cut_bytes: a kill left the file; a ``closed`` line follows.
-``removed`` path, content_sha256, bytes, dates · ``full`` path, error, kept_bytes.
+``removed`` path, content_sha256, bytes, dates · ``full`` path, error, frames (received so far; the ``closed`` lines
+    say what was kept).
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Link:
             wait_s=round(wait_s, 3),
         )
         await self._first_of(wait_s)
-        return self._start()
+        return over if self.stop.is_set() else self._start()
 
     async def _roll(self, old: _Held) -> _Held:
         """Replace a connection that gets old. While the new one is not ready the old one stays."""

@@ -45,8 +45,15 @@ class RecordOptions:
     rest_url: str | None = None
 
 
-def record(home: Home, markets: list[Market], options: RecordOptions, config: RecordConfig, say: Say) -> dict[str, Any]:
-    """Record until SIGTERM, SIGINT or the end of ``config.duration_s``; return what was done.
+def record(
+    home: Home,
+    markets: list[Market],
+    options: RecordOptions,
+    config: RecordConfig,
+    say: Say,
+    stopped: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Record until SIGTERM, SIGINT, the end of ``config.duration_s`` or ``stopped`` says so; return what was done.
 
     Raises ``BadInputError`` for unknown markets, a bad address or a home that is recorded into already, ``LobError``
     when the disk is full: what was written before stays and the ledger says so.
@@ -66,7 +73,7 @@ def record(home: Home, markets: list[Market], options: RecordOptions, config: Re
         desk = Desk(home, config, ledger, session, where_topics_stand(ledger))
         remove_old(desk, ledger.records)
         ledger.forget_records()
-        recorder = Recorder(desk, lines, say)
+        recorder = Recorder(desk, lines, say, stopped)
         return recorder.run()
 
 
@@ -102,19 +109,17 @@ def _instrument(market: Market) -> Instrument:
 class Recorder:
     """One session of recording."""
 
-    def __init__(self, desk: Desk, lines: list[Line], say: Say) -> None:
-        self._desk, self._say = desk, say
+    def __init__(self, desk: Desk, lines: list[Line], say: Say, stopped: Callable[[], bool] | None = None) -> None:
+        self._desk, self._say, self._stopped = desk, say, stopped
         self._stop = asyncio.Event()
         self._links = [Link(desk, line, self._stop) for line in lines]
         self._heartbeat = Heartbeat(desk, self._links)
-        self._reserve = desk.root / ".reserve"
         self._why = "stop"
 
     def run(self) -> dict[str, Any]:
         """Record to the end and return the report."""
         desk = self._desk
-        with storing(self._reserve):
-            self._reserve.write_bytes(b"\0" * desk.config.reserve_bytes)
+        desk.take_reserve()
         desk.note(
             "started",
             session=desk.session,
@@ -129,8 +134,7 @@ class Recorder:
                 raise
             self._stop_for_want_of_room(error)
         finally:
-            with suppress(OSError):
-                self._reserve.unlink(missing_ok=True)
+            desk.release_reserve()
         desk.say_rest()
         stats = desk.stats
         desk.note("stopped", session=desk.session, reason=self._why, frames=stats.frames, segments=stats.segments)
@@ -163,6 +167,8 @@ class Recorder:
         """Write what came, and turn segments over: nothing stays in memory for longer than ``flush_ms``."""
         while True:
             await asyncio.sleep(self._desk.config.flush_ms / 1000)
+            if self._stopped is not None and self._stopped():
+                self._stop.set()
             wall_ns = time.time_ns()
             for link in self._links:
                 for held in list(link.held):
@@ -192,10 +198,9 @@ class Recorder:
 
     def _stop_for_want_of_room(self, error: OSError) -> None:
         """Give the reserve back, so that the ledger can say what happened, and fail loudly."""
-        with suppress(OSError):
-            self._reserve.unlink(missing_ok=True)
+        self._desk.release_reserve()
         path = str(error.filename or self._desk.root)
-        self._desk.note("full", path=path, error=os.strerror(error.errno or 0), kept_bytes=self._desk.stats.bytes)
+        self._desk.note("full", path=path, error=os.strerror(error.errno or 0), frames=self._desk.stats.frames)
         self._desk.note(
             "stopped",
             session=self._desk.session,

@@ -43,6 +43,7 @@ class Track:
     mark: Mark = field(default_factory=lambda: Mark(alive=True))
     frames: int = 0
     first_id: int | str = NO_ID
+    first_is_snapshot: bool = False
     broken: bool = False
     heard_mono_ns: int = 0
     snapshots: int = 0
@@ -73,7 +74,10 @@ class Track:
         return gap
 
     def _begin(self, heard: Heard, wall_ns: int) -> None:
-        self.first_id = heard.last_id if heard.first_id == NO_ID else heard.first_id
+        self.first_id = heard.last_id if heard.first_id == NO_ID or heard.kind != TRADES else heard.first_id
+        self.first_is_snapshot = heard.kind == SNAPSHOT
+        if heard.kind == DELTA and isinstance(self.first_id, int) and heard.prev_id != NO_ID:
+            self.first_id = heard.prev_id + 1
         if self.before is not None and not self.before.alive:
             self.say_unknown(self.before, wall_ns, self.before.cause)
 
@@ -83,6 +87,7 @@ class Track:
             "unknown",
             last_id=before.last_id,
             next_id=self.first_id,
+            snapshot=self.first_is_snapshot,
             from_wall_ns=before.wall_ns,
             to_wall_ns=wall_ns,
             cause=cause,
