@@ -21,7 +21,7 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.lake.storage import fsync_directory
-from lob_pipeline.venues.protocol import CONTROL, TRADES, UNREAD, Protocol
+from lob_pipeline.venues.protocol import CONTROL, TRADES, UNREAD, Heard, Protocol, Topic
 from lob_pipeline.venues.protocols import protocol_of
 from lob_pipeline.venues.segment_form import header_of, read_lines
 
@@ -56,53 +56,94 @@ def whole_pieces(data: bytes) -> Iterator[Piece]:
         yield Piece(position, text)
 
 
+@dataclass
+class _Found:
+    """Where a topic's frames are in a segment: how many, and the bytes of the first and last zstd frame with one."""
+
+    frames: int
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+
 def facts_of(root: Path, path: Path, data: bytes) -> tuple[dict[str, Any], int] | None:
     """Return the facts of a ``closed`` line for the whole part of a segment and how many bytes that is; None when not
-    even its header is whole."""
-    kept, frames, walls = 0, 0, [0, 0]
-    topics: dict[str, TopicSpan] = {}
+    even its header is whole.
+
+    Frames are counted by byte searches; only the first and last ones of a topic are looked at, so that a restart after
+    a kill waits a second or two for its largest segment, not a minute.
+    """
+    kept = frames = first_ns = last_ns = 0
     header: dict[str, Any] | None = None
-    names: dict[bytes, str] = {}
-    protocol: Protocol | None = None
+    topics: list[Topic] = []
+    found: dict[str, _Found] = {}
     for piece in whole_pieces(data):
         if header is None:
             header = header_of(path, piece.data.split(b"\n", 1)[0])
             market = parse_market(f"{header['venue']}.{header['symbol']}")
             protocol = protocol_of(market)
-            names = {t.key: t.name for t in protocol.topics(instrument(market, "1", "1"))}
-        assert protocol is not None
-        for line in read_lines(piece.data):
-            frames += 1
-            walls = [walls[0] or line.wall_ns, line.wall_ns]
-            if line.readable:
-                _see(topics, names, protocol, line.frame, line.wall_ns)
+            topics = [t for t in protocol.topics(instrument(market, "1", "1")) if t.lane == header["lane"]]
+        count = piece.data.count(b"\n") - piece.data.count(b"\n#") - piece.data.startswith(b"#")
+        if count:
+            frames += count
+            first_ns = first_ns or next(read_lines(piece.data)).wall_ns
+            last_ns = _last_wall_ns(piece.data)
+            for topic in topics:
+                _count(found, topic, protocol, piece.data, (kept, piece.end))
         kept = piece.end
     if header is None:
         return None
-    name = str(path.relative_to(root)).removesuffix(".open")
+    spans = {topic.name: _span(data, topic, protocol, found[topic.name]) for topic in topics if topic.name in found}
     facts = {
-        "path": name,
+        "path": str(path.relative_to(root)).removesuffix(".open"),
         "market": f"{header['venue']}.{header['symbol']}",
         "lane": header["lane"],
         "conn": header["conn"],
         "content_sha256": hashlib.sha256(data[:kept]).hexdigest(),
         "bytes": kept,
         "frames": frames,
-        "first_wall_ns": walls[0],
-        "last_wall_ns": walls[1],
-        "topics": {topic: dict(vars(span)) for topic, span in topics.items()},
+        "first_wall_ns": first_ns,
+        "last_wall_ns": last_ns,
+        "topics": {name: dict(vars(span)) for name, span in spans.items() if span is not None},
     }
     return facts, kept
 
 
-def _see(topics: dict[str, TopicSpan], names: dict[bytes, str], protocol: Protocol, frame: bytes, wall_ns: int) -> None:
-    heard = protocol.hear(frame)
-    name = names.get(heard.key)
-    if name is None or heard.kind in (CONTROL, UNREAD):
-        return
-    first = heard.first_id if heard.kind == TRADES else heard.last_id
-    span = topics.setdefault(name, TopicSpan(0, first, heard.last_id, wall_ns, wall_ns))
-    span.frames, span.last_id, span.last_wall_ns = span.frames + 1, heard.last_id, wall_ns
+def _last_wall_ns(text: bytes) -> int:
+    end = len(text) - 1
+    while True:
+        start = text.rfind(b"\n", 0, end) + 1
+        if text[start : start + 1] != b"#":
+            return int(text[start : text.index(b" ", start)])
+        end = start - 1
+
+
+def _count(found: dict[str, _Found], topic: Topic, protocol: Protocol, text: bytes, at: tuple[int, int]) -> None:
+    if protocol.needle is not None:
+        count = text.count(protocol.needle(topic))
+    else:
+        count = len(_heard(text, topic, protocol))
+    if count:
+        known = found.setdefault(topic.name, _Found(0, at, at))
+        known.frames, known.last = known.frames + count, at
+
+
+def _heard(text: bytes, topic: Topic, protocol: Protocol) -> list[tuple[int, Heard]]:
+    """Return receive time and content of a topic's frames in whole lines."""
+    lines = ((line.wall_ns, protocol.hear(line.frame)) for line in read_lines(text) if line.readable)
+    return [(wall_ns, h) for wall_ns, h in lines if h.key == topic.key and h.kind not in (CONTROL, UNREAD)]
+
+
+def _span(data: bytes, topic: Topic, protocol: Protocol, found: _Found) -> TopicSpan | None:
+    ends = [_heard(_inflated(data, at), topic, protocol) for at in (found.first, found.last)]
+    if not (ends[0] and ends[1]):
+        return None
+    (first_ns, first), (last_ns, last) = ends[0][0], ends[1][-1]
+    first_id = first.first_id if first.kind == TRADES else first.last_id
+    return TopicSpan(found.frames, first_id, last.last_id, first_ns, last_ns)
+
+
+def _inflated(data: bytes, at: tuple[int, int]) -> bytes:
+    return next(whole_pieces(data[at[0] : at[1]])).data
 
 
 def recover(root: Path, ledger: SegmentLedger) -> int:

@@ -137,6 +137,7 @@ def _protocol(host: str, rest_url: str, path: str, limit: int) -> Protocol:
         limit_s=DAY_S,
         snapshot_path=lambda symbol: f"{path}?symbol={symbol}&limit={limit}",
         trade_ids_rise_by_one=True,
+        needle=lambda topic: b'"stream":"%b' % topic.key,
     )
 
 
