@@ -202,3 +202,15 @@ def test_a_snapshot_heals_a_gap(tmp_path: Path) -> None:
     assert len(certificate["gaps"]) == 1
     assert 0 < certificate["coverage"] < 1
     assert certificate["snapshots"] == 2
+
+
+def test_what_happened_during_a_reconnect_is_unknown(tmp_path: Path) -> None:
+    """A fresh snapshot after a break replaces a book that stood still: the rows in between are not valid."""
+    one, two = okx_messages(changes(1, 60)), okx_messages(changes(2, 60))
+    for message in two:
+        message["data"][0]["ts"] = str(int(message["data"][0]["ts"]) + 30_000)
+    home, market, report = _made(tmp_path, one + two)
+    assert _gate(report, "checksum_match").facts == {"compared": 122, "equal": 122}
+    certificate, _ = _books(home, market, "2022-05-13")
+    assert len(certificate["gaps"]) == 1
+    assert certificate["invalid_ns"] == pytest.approx(24e9, abs=1e9)
