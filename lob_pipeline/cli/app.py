@@ -8,7 +8,7 @@ import sys
 import click
 import typer
 
-from lob_pipeline.cli import capture, data, download, learn, live, look, models, mutation, truth, work
+from lob_pipeline.cli import capture, data, download, learn, live, look, markets, models, mutation, truth, work
 from lob_pipeline.cli.output import wants_json
 from lob_pipeline.core.errors import LobError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for room in (data, truth, capture, download, work, learn, models, live, look, mutation):
+for room in (data, truth, markets, capture, download, work, learn, models, live, look, mutation):
     room.register(app)
 
 

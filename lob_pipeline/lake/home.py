@@ -47,6 +47,11 @@ class Home:
         return self.root / "reports"
 
     @property
+    def markets(self) -> Path:
+        """Return the home's own markets.toml (``core.markets``), which may be absent."""
+        return self.root / "markets.toml"
+
+    @property
     def live(self) -> Path:
         """Return the folder of the live engine's spools."""
         return self.root / "live"

@@ -25,5 +25,5 @@ def partition_instrument(home: Home, market: Market, date: str) -> Instrument:
             extra = read_manifest(path).extra
         except (FileNotFoundError, RefusedError):
             continue  # absent or damaged: the next place
-        return instrument(market, extra.get("tick"), extra.get("lot"))
-    return instrument(market)
+        return instrument(market, extra.get("tick"), extra.get("lot"), home.markets)
+    return instrument(market, user=home.markets)

@@ -33,13 +33,19 @@ class OpenBundle:
 
     @property
     def instrument(self) -> Instrument:
+        """Return the market's instrument by the built-in markets.toml alone (``instrument_in``)."""
+        return self.instrument_in(None)
+
+    def instrument_in(self, home: Home | None) -> Instrument:
         """Return the market's instrument with the tick and lot that the bundle's features were computed with.
 
-        Raises ``RefusedError`` where another of their settings is not this code's.
+        ``home``: whose own markets.toml is in force over the built-in one. Raises ``RefusedError`` where another of the
+        settings is not the bundle's.
         """
         said = self.bundle.info["instrument"]
         tick, lot = said.get("tick"), said.get("lot")
-        found = instrument(self.identity.market, str(tick) if tick else None, str(lot) if lot else None)
+        user = home.markets if home else None
+        found = instrument(self.identity.market, str(tick) if tick else None, str(lot) if lot else None, user)
         for name, value in said.items():
             if name not in ("tick", "lot") and str(getattr(found, name, None)) != value:
                 raise RefusedError(

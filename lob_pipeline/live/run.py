@@ -113,7 +113,7 @@ def run_live(
     default the bundle's own. SIGTERM and SIGINT stop the run cleanly: everything that was spooled is published.
     Raises ``BadInputError`` for a bad address or recording, ``LobError`` when the address cannot be reached.
     """
-    instrument = opened.instrument
+    instrument = opened.instrument_in(home)
     infos = recorded_files(list(options.paths)) if options.paths else []
     for info in infos:
         info.require(instrument.market)

@@ -140,7 +140,7 @@ def build_events(home: Home, market: Market, date: str) -> list[StageResult]:
     if not any("book" in s.kinds[date] for s in sources):
         raise BadInputError(f"no book source of {market} on {date} is registered: run `lob ingest {market} PATH...`")
     files = [kept_file(home, source) for source in sources]
-    grid = instrument(market, sources[0].tick, sources[0].lot)
+    grid = instrument(market, sources[0].tick, sources[0].lot, home.markets)
     with ExitStack() as stack:
         built = build(home, grid, files, stack, wanted={date})
         return built.publish(built.seal(known, kept=True, swapped=False))
@@ -150,10 +150,10 @@ def _examine(home: Home, market: Market, paths: list[Path], tick: str | None, lo
     """Look at the files: formats, markets, grids, and which of them the ledger does not list yet."""
     if not paths:
         raise BadInputError("no file was given: name at least one recorded file")
-    instrument(market, tick or "1", lot or "1")  # an unknown venue or a bad step is said before any file is read
+    instrument(market, tick or "1", lot or "1", home.markets)  # an unknown venue or a bad step is said before any file is read
     known = registered(home)
     given = list({f.sha256: f for f in (given_file(path, market) for path in paths)}.values())
-    grid = instrument_of(market, given, tick, lot)
+    grid = instrument_of(home, market, given, tick, lot)
     files = []
     for file in given:
         there = known.find(market, file.sha256)

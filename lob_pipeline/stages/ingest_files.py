@@ -130,7 +130,9 @@ def kept_file(home: Home, source: Source) -> InputFile:
     )
 
 
-def instrument_of(market: Market, files: list[InputFile], tick: str | None, lot: str | None) -> Instrument:
+def instrument_of(
+    home: Home, market: Market, files: list[InputFile], tick: str | None, lot: str | None
+) -> Instrument:
     """Return the instrument: tick and lot from the options, else from the recording's own data, else markets.toml.
 
     Raises ``BadInputError`` when none knows them, or two files of one call disagree.
@@ -140,7 +142,7 @@ def instrument_of(market: Market, files: list[InputFile], tick: str | None, lot:
         told = ", ".join(f"tick {t} lot {n}" for t, n in sorted(grids))
         raise BadInputError(f"the files of {market} name different grids ({told}): pass --tick and --lot")
     grid = next(iter(grids)) if len(grids) == 1 else (None, None)
-    return instrument(market, tick or grid[0], lot or grid[1])
+    return instrument(market, tick or grid[0], lot or grid[1], home.markets)
 
 
 def peek(file: InputFile, instrument: Instrument) -> None:

@@ -41,7 +41,8 @@ def truth_of_day(home: Home, market: Market, date: str) -> Columns:
     if not sources:
         raise BadInputError(f"no source of {market} on {date} is registered: run `lob ingest {market} PATH...`")
     file = kept_file(home, sources[0])
-    return order_truth(order_messages(file.path, file.info, instrument(market, sources[0].tick, sources[0].lot)))
+    grid = instrument(market, sources[0].tick, sources[0].lot, home.markets)
+    return order_truth(order_messages(file.path, file.info, grid))
 
 
 def order_messages(path: Path, info: FileInfo, grid: Instrument) -> OrderMessages:

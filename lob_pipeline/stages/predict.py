@@ -158,8 +158,8 @@ def require_clock(opened: OpenBundle, clock: str | None) -> None:
 
 def require_settings(opened: OpenBundle, instrument: Instrument, date: str) -> None:
     """Raise ``RefusedError`` when a day's rows were computed with other settings (tick, lot …) than the bundle's."""
-    for name in opened.bundle.info["instrument"]:
-        ours, theirs = getattr(opened.instrument, name), getattr(instrument, name)
+    for name, ours in opened.bundle.info["instrument"].items():
+        theirs = str(getattr(instrument, name, None))
         if ours != theirs:
             raise RefusedError(
                 f"bundle {opened.identity.bundle} was trained with {name} {ours}, {instrument.market} has {theirs} on "

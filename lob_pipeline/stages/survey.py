@@ -43,7 +43,7 @@ def clock_of(home: Home, market: Market, clock: str | None) -> str:
 def instrument_of(home: Home, market: Market) -> Instrument:
     """Return the market's instrument with the tick and lot of its latest events in the lake."""
     days = sorted(k.date for k in list_partitions(home, "l2_events") if k.market == market)
-    return partition_instrument(home, market, days[-1]) if days else instrument(market)
+    return partition_instrument(home, market, days[-1]) if days else instrument(market, user=home.markets)
 
 
 def days_in_lake(
