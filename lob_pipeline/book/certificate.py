@@ -20,7 +20,13 @@ from lob_pipeline.book.advance import (
     Events,
 )
 from lob_pipeline.book.audits import Audits, closing_books, match_opening, opening_depth
-from lob_pipeline.book.certificate_checks import TRADE_TOUCH_MINIMUM, TRADE_TOUCH_SHARE, own_checks, unshown
+from lob_pipeline.book.certificate_checks import (
+    TRADE_TOUCH_MINIMUM,
+    TRADE_TOUCH_SHARE,
+    clock_pairs,
+    own_checks,
+    unshown,
+)
 from lob_pipeline.book.grid import USELESS, GridState
 from lob_pipeline.book.grid_tight import GridTight
 from lob_pipeline.book.level_laws import LevelLaws
@@ -81,7 +87,8 @@ class Certificate:
         self.quotes = None if quotes is None else QuoteMatch(quotes)
         self.trade_ids = TradeIds(trade_names, trade_ids)
         self.order = StreamOrder(date)
-        self.witnesses: list[Witness] = [LevelLaws(instrument), self.order, GridTight(trades)]
+        self.laws = LevelLaws(instrument)
+        self.witnesses: list[Witness] = [self.laws, self.order, GridTight(instrument, trades)]
         if trades is not None:
             self.witnesses.append(TradeSides(trades, instrument))
         self.trade_quotes = None
@@ -165,6 +172,7 @@ class Certificate:
         whole = ids >= 0
         warm = self.clock.rows(WARM_WINDOW_NS)
         self.counts.add(rows, whole, self.clock.step_ns, warm)
+        self.laws.show(rows, ids)
         if self.touch is not None:
             self.touch.rows(rows, whole)
         if self.quotes is not None:
@@ -243,8 +251,7 @@ class Certificate:
         found.update(self.trade_ids.facts())
         found.update(self.trade_quotes.facts() if self.trade_quotes else {"trade_quotes": None})
         found.update(self.quotes.facts() if self.quotes else {})
-        for name in ("checksums", "clock_pairs"):
-            compared = self.events_extra.get(name)
-            found["checksum_match" if name == "checksums" else name] = compared
+        found["checksum_match"] = self.events_extra.get("checksums")
+        found["clock_pairs"] = clock_pairs(self.events_extra)
         found["checks"] = [{k: v for k, v in check.to_json().items() if k != "facts"} for check in checks]
         return found

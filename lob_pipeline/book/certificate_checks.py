@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lob_pipeline.book.sequence import BRIDGE
 from lob_pipeline.core.outcome import CheckOutcome, judge
@@ -18,8 +18,17 @@ TRADE_TOUCH_SHARE_PROVEN = 0.6  # where the venue's quotes prove most rows: the 
 PROVEN_SHARE = 0.5  # of the valid rows
 UNSOUND_SHARE = 0.05  # of the rows of a whole book
 CROSSED_SHARE = 1e-4  # of applied messages: a venue's own book is never crossed or locked
+CLOCK_EQUAL_SHARE, CLOCK_SLACK = 0.1, 5  # of messages are built in the engine's own millisecond
 SPREAD_FACTOR = 10  # times (traded spread + 1 tick)
 SPREAD_PAIRS = 10
+
+
+def clock_pairs(extra: dict[str, Any]) -> dict[str, int] | None:
+    """Return how many messages carry both clocks, equal ones, and one only; None where it was not counted."""
+    facts = extra.get("decoder_facts") or {}
+    if not any(f"clock_{name}" in facts for name in ("pairs", "equal", "alone")):
+        return None
+    return {name: int(facts.get(f"clock_{name}", 0)) for name in ("pairs", "equal", "alone")}
 
 
 def own_checks(certificate: Certificate) -> list[CheckOutcome]:
@@ -35,6 +44,9 @@ def own_checks(certificate: Certificate) -> list[CheckOutcome]:
     ]
     if certificate.mode == BRIDGE and certificate.snapshots:
         out.append(_bridges(certificate))
+    pairs = clock_pairs(certificate.events_extra)
+    if pairs is not None:
+        out.append(_clocks(pairs, timed=bool(certificate.order.skews)))
     for name, match, other in (
         ("closing_snapshot_match", certificate.audits.match, "the venue's audit snapshot"),
         ("boundary_match", certificate.boundary, "the closing book of the day before"),
@@ -93,6 +105,17 @@ def _crossed(certificate: Certificate) -> CheckOutcome:
     n, found = certificate.applied, certificate.crossed + certificate.locked
     message = f"the book is crossed after {certificate.crossed} and locked after {certificate.locked} of {n} messages"
     return judge("never_crossed", found <= CROSSED_SHARE * n, examined=certificate.messages, judged=n, message=message)
+
+
+def _clocks(pairs: dict[str, int], timed: bool) -> CheckOutcome:
+    """Judge the two clocks of a feed. Only old archives, which have no receive times either, may lack the second."""
+    both, equal, alone = pairs["pairs"], pairs["equal"], pairs["alone"]
+    ok = equal <= CLOCK_EQUAL_SHARE * both + CLOCK_SLACK and (not alone or (both == 0 and not timed))
+    message = (
+        f"the engine's clock equals that of the message in {equal} of {both} messages and is missing in {alone}: books "
+        "would be aligned with trades by the wrong clock"
+    )
+    return judge("clock_pair", ok, examined=both + alone, judged=both, message=message)
 
 
 def _bridges(certificate: Certificate) -> CheckOutcome:

@@ -17,10 +17,12 @@ from lob_pipeline.book import level_tally as tally
 from lob_pipeline.book.level_tally import LevelTally
 from lob_pipeline.book.seen import Seen
 from lob_pipeline.book.sequence import BRIDGE, MODES, REPLACES
+from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
-from lob_pipeline.core.tables import KIND_SNAPSHOT
+from lob_pipeline.core.tables import KIND_SNAPSHOT, LEVELS, ROW
 
+_SHOWN = [ROW[n] + k for n in ("bid_ticks_1", "bid_lots_1", "ask_ticks_1", "ask_lots_1") for k in range(LEVELS)]
 FULL_DEPTHS = frozenset({25, 50, 100, 200, 400, 500, 1000})
 """Depths that venues publish: a first snapshot of just as many levels on both sides fills its window."""
 EXACT_FEEDS = ("bybit-", "sim")
@@ -40,7 +42,7 @@ class LevelLaws:
     def __init__(self, instrument: Instrument) -> None:
         self._mode = MODES[instrument.sequence]
         self._exact = instrument.market.venue.startswith(EXACT_FEEDS)
-        self._tally = LevelTally()
+        self._tally = LevelTally(instrument.depth_limit)
         self.window = 0  # levels a side of a full window, 0 where the feed has none
         self.snapshots = self.thin_snapshots = 0
         self.consecutive = self.foreign = 0
@@ -70,6 +72,12 @@ class LevelLaws:
             self.over += int((levels > self.window).any(axis=1).sum())
             self.short += int((levels < self.window).any(axis=1).sum())
         self._silences(found[deltas, tally.ROWS : tally.ROWS + 2] > 0)
+
+    def show(self, rows: Int64Array, ids: Int64Array) -> None:
+        """Take emitted rows of a whole book (ids >= 0 where it is), before the chunk of messages that closed them."""
+        whole = ids >= 0
+        if whole.any():
+            self._tally.show(ids[whole], rows[whole][:, _SHOWN])
 
     def _snapshot(self, seen: Seen, j: int, found: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         at = int(seen.first[j])
@@ -120,6 +128,10 @@ class LevelLaws:
     def outcomes(self) -> list[CheckOutcome]:
         """Return the laws that this feed is under: of its window, of its snapshots, and ``both_sides_move``."""
         out = self._of_window() if self.window else []
+        rows, wrong = self._tally.state[1:3].tolist()
+        if rows:
+            message = f"{wrong} of {rows} rows show other levels than the messages leave" if wrong else ""
+            out.append(judge("rows_equal_levels", not wrong, examined=rows, judged=rows, message=message))
         if self.snapshots:
             out.append(
                 judge(
@@ -192,5 +204,7 @@ class LevelLaws:
                 "unknown_deletes": self.unknown,
                 "repeated_sizes": self.repeats,
                 "longest_silence": int(self.longest_silence.max()),
+                "rows_compared": int(self._tally.state[1]),
+                "rows_wrong": int(self._tally.state[2]),
             }
         }

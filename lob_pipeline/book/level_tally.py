@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.book.advance import Events
+from lob_pipeline.book.row_levels import PAGE, PAGE_BITS, SHOWN_WIDTH, check_shown
 from lob_pipeline.book.sequence import FOLLOWS, REPLACES
 from lob_pipeline.book.state import Int8Array, Int64Array
 from lob_pipeline.core.jit import njit
-
-PAGE_BITS = 10
-_PAGE = 1 << PAGE_BITS
 
 # columns of a tally, one row a message; where two follow, the bids' then the asks'
 LEVELS = 0  # levels held after the message
@@ -37,13 +35,20 @@ def tally_messages(
     size: Int64Array,
     starts: Int64Array,
     verdict: Int64Array,
+    update_id: Int64Array,
+    shown: Int64Array,
+    limit: int,
+    state: Int64Array,
     out: Int64Array,
 ) -> None:
-    """Apply the messages of a chunk and fill ``out`` int64 (messages, WIDTH).
+    """Apply the messages of a chunk and fill ``out`` int64 (messages, WIDTH); compare ``shown`` rows on the way.
 
     ``pages`` int64 (pool, 1024) sizes; ``slots`` int64 (2, price pages): row of ``pages``, -1 where none is needed;
-    ``held`` int64 (2,): levels a side. Messages that are not applied keep the counts and have no rows.
+    ``held`` int64 (2,): levels a side. ``shown`` int64 (n, SHOWN_WIDTH): rows that a book of these messages, or of the
+    last before them, is said to show, in order; ``state`` int64 (4,): the last id, then ``check_shown``'s counts.
+    Messages that are not applied keep the counts and have no rows.
     """
+    row = check_shown(pages, slots, held, shown, 0, state[0], limit, state[1:])
     for j in range(len(starts) - 1):
         lo, hi = starts[j], starts[j + 1]
         replaces = verdict[j] == REPLACES
@@ -53,7 +58,7 @@ def tally_messages(
             for i in range(lo, hi):
                 s = (1 - np.int64(side[i])) >> 1
                 slot = slots[s, price[i] >> PAGE_BITS]
-                if slot >= 0 and size[i] > 0 and pages[slot, price[i] & (_PAGE - 1)] == size[i]:
+                if slot >= 0 and size[i] > 0 and pages[slot, price[i] & (PAGE - 1)] == size[i]:
                     shared += 1
             out[j, SHARED] = shared
             pages[:] = 0
@@ -67,12 +72,15 @@ def tally_messages(
                 if slot < 0:
                     out[j, UNKNOWN] += n == 0
                     continue
-                tick = price[i] & (_PAGE - 1)
+                tick = price[i] & (PAGE - 1)
                 before = pages[slot, tick]
                 out[j, UNKNOWN] += before == 0 and n == 0
                 out[j, REPEATS] += before == n and n != 0
                 held[s] += np.int64(n != 0) - np.int64(before != 0)
                 pages[slot, tick] = n
+        if replaces or verdict[j] == FOLLOWS:
+            state[0] = update_id[lo]
+            row = check_shown(pages, slots, held, shown, row, state[0], limit, state[1:])
         out[j, LEVELS] = held[0]
         out[j, LEVELS + 1] = held[1]
 
@@ -80,8 +88,12 @@ def tally_messages(
 class LevelTally:
     """Carries the counting book from chunk to chunk. Memory follows the price pages that ever held a level."""
 
-    def __init__(self) -> None:
-        self._pages: Int64Array = np.zeros((64, _PAGE), np.int64)
+    def __init__(self, depth_limit: int) -> None:
+        self._limit = depth_limit
+        self.state: Int64Array = np.full(4, -1, np.int64)
+        self.state[1:] = 0
+        self._shown: list[Int64Array] = []
+        self._pages: Int64Array = np.zeros((64, PAGE), np.int64)
         self._slots: Int64Array = np.full((2, 64), -1, np.int64)
         self._used = 0
         self._held: Int64Array = np.zeros(2, np.int64)
@@ -92,8 +104,19 @@ class LevelTally:
         out = np.zeros((len(starts) - 1, WIDTH), np.int64)
         rows = (events.side, events.price_ticks, events.size_lots)
         verdict = np.ascontiguousarray(verdict)
-        tally_messages(self._pages[: max(1, self._used)], self._slots, self._held, *rows, starts, verdict, out)
+        shown = np.concatenate([np.empty((0, SHOWN_WIDTH), np.int64), *self._shown])
+        self._shown = []
+        book = (self._pages[: max(1, self._used)], self._slots, self._held)
+        tally_messages(*book, *rows, starts, verdict, events.update_id, shown, self._limit, self.state, out)
         return out
+
+    def show(self, ids: Int64Array, levels: Int64Array) -> None:
+        """Remember rows (levels int64 (n, SHOWN_WIDTH - 1)) and the update id each shows, for the coming chunk.
+
+        Rows that repeat the one before them (silence) are left out: memory follows the changes.
+        """
+        table = np.column_stack([ids, levels])
+        self._shown.append(table[np.append(True, (table[1:] != table[:-1]).any(axis=1))])
 
     def _reserve(self, events: Events) -> None:
         """Give a page to every stretch of prices in which the chunk sets a size."""
@@ -109,7 +132,7 @@ class LevelTally:
         sides, new = np.nonzero(wanted & (self._slots[:, :top] < 0))
         end = self._used + len(new)
         if end > len(self._pages):
-            pool = np.zeros((max(end, 2 * len(self._pages)), _PAGE), np.int64)
+            pool = np.zeros((max(end, 2 * len(self._pages)), PAGE), np.int64)
             pool[: self._used] = self._pages[: self._used]
             self._pages = pool
         self._slots[sides, new] = np.arange(self._used, end)

@@ -21,7 +21,7 @@ MARGIN_NS = {"event": 5 * NS_PER_MS, "recv": 100 * NS_PER_MS}
 SIDE_SHARE = {"event": 5e-4, "recv": 0.04}
 INSIDE_SHARE = {"event": 5e-4, "recv": 2e-3}
 SLACK = {"event": 1, "recv": 5}  # trades that never count
-FAR_BPS = 50
+FAR_BPS = 25
 FAR_SHARE = 1e-5
 
 

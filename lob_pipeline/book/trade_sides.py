@@ -1,7 +1,7 @@
 """Every trade against the touch of the book messages around it: on which side, how far, and when.
 
 ``matches.TradeTouch`` asks of the rows whether most trades agree; here each trade is judged on its own, by ``seq``
-where book and trades both carry it, else by event time. Two messages before and two after make a bracket: a taker who
+where book and trades both carry it, else by event time. The messages just before and after make a bracket: a taker who
 bought at or below the lowest best bid of it, or sold at or above the highest best ask, took the other side; a price
 strictly inside the narrowest spread, or far outside of it, never met the visible book.
 """
@@ -23,7 +23,7 @@ SIDE_SHARE = 0.01  # of trades on the other side of a book whose clock the trade
 SIDE_SHARE_SPOT = 0.04  # where the book has another clock than the trades
 INSIDE_SHARE = 0.005
 INSIDE_SHARE_SPOT = 0.01
-FAR_BPS = 100
+FAR_BPS, FAR_BPS_SPOT = 25, 100
 FAR_SHARE = 1e-5
 FAR_SHARE_SPOT = 1e-3
 CLOCK_SHARE = 1e-3  # of trades whose time contradicts their place in seq
@@ -32,7 +32,7 @@ _CLOCK_WORDS = (
     "clocks"
 )
 _SIDE_WORDS = "lie on the other side of the book messages around them"
-_AROUND = 2
+_AROUND, _AROUND_BY_SEQ = 2, 1  # messages before and after; where seq orders them exactly, one says more
 
 _T, _SEQ, _BID, _ASK, _OK = range(5)
 
@@ -49,7 +49,9 @@ class TradeSides:
         self.by_seq = bool(len(table) and (table[:, 3] >= 0).all())
         order = np.argsort(table[:, 3 if self.by_seq else 0], kind="stable")
         self._trades: Int64Array = table[order]
+        self._around = _AROUND_BY_SEQ if self.by_seq else _AROUND
         self._spot = instrument.market.venue.endswith("-spot")
+        self._far_bps = FAR_BPS_SPOT if self._spot else FAR_BPS
         self._at = 0
         self._held: Int64Array = np.empty((0, 5), np.int64)
         self._latest_ns = 0
@@ -70,23 +72,23 @@ class TradeSides:
         named = applied | (bid < 0)  # duplicates show nothing new; a broken book breaks the bracket
         table = np.concatenate([self._held, table[named]])
         self._judge(table)
-        self._held = table[-2 * _AROUND :]
+        self._held = table[-2 * self._around :]
 
     def _judge(self, table: Int64Array) -> None:
-        if len(table) < 2 * _AROUND:
+        if len(table) < 2 * self._around:
             return
         key = table[:, _SEQ if self.by_seq else _T]
         if self.by_seq:
             key = np.maximum.accumulate(key)
         mine = self._trades[:, 3 if self.by_seq else 0]
-        # the last _AROUND messages of the table wait for those that come after them
-        hi = int(np.searchsorted(mine, key[-_AROUND], side="right"))
+        # the last self._around messages of the table wait for those that come after them
+        hi = int(np.searchsorted(mine, key[-self._around], side="right"))
         trades = self._trades[self._at : hi]
         self._at = max(self._at, hi)
         j = np.searchsorted(key, mine[len(mine[:hi]) - len(trades) : hi], side="left")
-        good = (j >= _AROUND) & (j + _AROUND <= len(table))
+        good = (j >= self._around) & (j + self._around <= len(table))
         j, trades = j[good], trades[good]
-        around = table[j[:, None] + np.arange(-_AROUND, _AROUND)]
+        around = table[j[:, None] + np.arange(-self._around, self._around)]
         good = (around[:, :, _OK] != 0).all(axis=1)
         around, trades = around[good], trades[good]
         if not len(trades):
@@ -98,9 +100,9 @@ class TradeSides:
         self.other_side += int(np.where(side > 0, price <= low, price >= high).sum())
         self.inside += int(((price > bid.max(axis=1)) & (price < ask.min(axis=1))).sum())
         away = np.maximum(np.maximum(low - price, price - high), 0)
-        self.far += int((away * 10_000 > FAR_BPS * price).sum())
+        self.far += int((away * 10_000 > self._far_bps * price).sum())
         if self.by_seq:
-            before, after = around[:, _AROUND - 1, _T], around[:, _AROUND, _T]
+            before, after = around[:, self._around - 1, _T], around[:, self._around, _T]
             self.timed += len(trades)
             self.untimely += int(((t < before) | (t > after)).sum())
 
@@ -110,7 +112,7 @@ class TradeSides:
         side_share = SIDE_SHARE_SPOT if self._spot else SIDE_SHARE
         inside_share = INSIDE_SHARE_SPOT if self._spot else INSIDE_SHARE
         far_share = FAR_SHARE_SPOT if self._spot else FAR_SHARE
-        near = f"lie more than {FAR_BPS} bps outside of the touch"
+        near = f"lie more than {self._far_bps} bps outside of the touch"
         out = [
             self._few("trade_sides", self.other_side, side_share, n, examined, _SIDE_WORDS),
             self._few("trades_off_spread", self.inside, inside_share, n, examined, "lie strictly inside of the spread"),

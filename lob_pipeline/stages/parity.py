@@ -111,7 +111,8 @@ class _EngineRun:
 
     def __iter__(self) -> Iterator[Computed]:
         seen = 0
-        for (events, starts), places in self._chunks():
+        for chunk, places in self._chunks():
+            events, starts = chunk.events, chunk.starts
             for first, end, place in zip(starts[:-1].tolist(), starts[1:].tolist(), places.tolist(), strict=True):
                 self._arrive(place)
                 closed = self._engine.push_events(_message(events, first, end))

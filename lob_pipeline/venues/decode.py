@@ -13,6 +13,7 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.block import DecodedBlock, Int64s
+from lob_pipeline.venues.clock_pair import clock_facts
 from lob_pipeline.venues.detect import FileInfo, detect_file
 from lob_pipeline.venues.form import Decoder, FileReader, Format
 from lob_pipeline.venues.forms import decoder_of, form_of
@@ -56,7 +57,8 @@ def decode_file(
         if recv_times is not None and line + lines > len(recv_times):
             raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
         block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
-        yield block if reader is None else replace(block, checksums=reader.checksums(), facts=reader.facts())
+        facts = _facts(info, data, block, reader)
+        yield replace(block, checksums=reader.checksums() if reader else None, facts=facts)
         line += lines
     if recv_times is not None and line != len(recv_times):
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
@@ -81,9 +83,18 @@ def _decode_segment(path: Path, instrument: Instrument, info: FileInfo) -> Itera
             block,
             skipped={**block.skipped, **{why: count for why, count in skipped.items() if count}},
             checksums=reader.checksums() if reader else None,
-            facts=reader.facts() if reader else {},
+            facts=_facts(info, data, block, reader),
         )
     tolerant.judge(line)
+
+
+def _facts(
+    info: FileInfo, data: bytes | bytearray, block: DecodedBlock, reader: FileReader | None
+) -> dict[str, int]:
+    """Return what was counted of a block: by its form's reader, and the two clocks of Bybit's messages."""
+    if info.format != "bybit_messages" or not len(block.book):
+        return reader.facts() if reader else {}
+    return clock_facts(np.frombuffer(data, np.uint8), block.book.offset - block.offset, block.book.line)
 
 
 def _recv_mismatch(path: Path, times: int, lines: str) -> str:

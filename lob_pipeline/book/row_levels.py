@@ -1,0 +1,85 @@
+"""Do emitted rows show the book? Their levels against the plain counting book of ``level_tally``, level by level.
+
+The rows come from the paged ladder; the counting book knows no order of levels. A row is right when each level that it
+shows has that size there, no level lies between those shown or before the first, and as many are shown as there are.
+"""
+
+from __future__ import annotations
+
+from lob_pipeline.book.state import Int64Array
+from lob_pipeline.core.jit import njit
+from lob_pipeline.core.tables import LEVELS
+
+PAGE_BITS = 10
+PAGE = 1 << PAGE_BITS
+MAX_SCAN = 4096  # ticks: on sparser books only the sizes and the number of levels are compared
+ID, SIDES = 0, 1  # columns of a shown row: update id, then ticks and lots of the bids, ticks and lots of the asks
+SHOWN_WIDTH = 1 + 4 * LEVELS
+
+
+@njit(cache=True)
+def size_at(pages: Int64Array, slots: Int64Array, s: int, price: int) -> int:
+    """Return the lots at a price of side ``s`` (0 bids, 1 asks), 0 where the counting book holds none."""
+    page = price >> PAGE_BITS
+    if price < 0 or page >= slots.shape[1]:
+        return 0
+    slot = slots[s, page]
+    return pages[slot, price & (PAGE - 1)] if slot >= 0 else 0
+
+
+@njit(cache=True)
+def shows_book(pages: Int64Array, slots: Int64Array, held: Int64Array, shown: Int64Array, limit: int) -> bool:
+    """Return whether ``shown`` int64 (SHOWN_WIDTH,) is what the book holds; ``limit``: levels a row may show."""
+    best_bid, best_ask = shown[SIDES], shown[SIDES + 2 * LEVELS]
+    for s in range(2):
+        ticks = SIDES + 2 * LEVELS * s
+        n = 0
+        for k in range(LEVELS):
+            price = shown[ticks + k]
+            if price < 0:
+                break
+            if shown[ticks + LEVELS + k] != size_at(pages, slots, s, price):
+                return False
+            n += 1
+        if n != min(held[s], min(limit, LEVELS)):
+            return False
+        if n == 0:
+            continue
+        last = shown[ticks + n - 1]
+        lo, hi = (last, shown[ticks]) if s == 0 else (shown[ticks], last)
+        if hi - lo < MAX_SCAN:
+            inside = 0
+            for price in range(lo, hi + 1):
+                inside += size_at(pages, slots, s, price) > 0
+            if inside != n:
+                return False
+        if best_bid >= 0 and best_ask - best_bid < MAX_SCAN:
+            for price in range(best_bid + 1, best_ask):
+                if size_at(pages, slots, s, price) > 0:
+                    return False
+    return True
+
+
+@njit(cache=True)
+def check_shown(
+    pages: Int64Array,
+    slots: Int64Array,
+    held: Int64Array,
+    shown: Int64Array,
+    at: int,
+    update_id: int,
+    limit: int,
+    counts: Int64Array,
+) -> int:
+    """Check the rows from ``shown[at]`` on that show ``update_id``; return the next one.
+
+    ``counts`` int64 (3,): rows checked, rows that differ, index of the first that does (kept once set).
+    """
+    while at < len(shown) and shown[at, ID] == update_id:
+        counts[0] += 1
+        if not shows_book(pages, slots, held, shown[at], limit):
+            if counts[1] == 0:
+                counts[2] = at
+            counts[1] += 1
+        at += 1
+    return at
