@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,7 @@ def mutation_score(
 
     Example: lob mutation-score --venue bybit --defect 6
     """
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # thousands of small frames: threads cost more than they bring
     from lob_pipeline.mutation.score import mutation_score as run
     from lob_pipeline.mutation.table import save
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, Recording
-from lob_pipeline.mutation.judge import KILLED, judge
+from lob_pipeline.mutation.judge import KILLED, Judgement, false_alarm, judge
 from lob_pipeline.mutation.mutant import Mutant
-from lob_pipeline.mutation.trial import run_trial
+from lob_pipeline.mutation.trial import Outcome, run_trial
 from lob_pipeline.mutation.wire import wire_of
 
 STEP_MS = 100
@@ -45,24 +45,35 @@ def upto(recording: Recording, count: int) -> Recording:
     return replace(recording, frames=kept, calls=calls, tail={n: t for n, t in recording.tail.items() if n in names})
 
 
-def alarm_of(clean: Recording, mutant: Mutant) -> Alarm | None:
-    """Return the alarm of a killed mutant by bisection over where its recording ends."""
-    reference = mutant.clean or clean
-    books = [i for i in reference.where(*BOOK_KINDS) if i < mutant.at]
-    first, last = len(books), len(mutant.recording.where(*BOOK_KINDS))
-    good = run_trial(reference)
-    found = judge(run_trial(mutant.recording), good)
-    if found.fate != KILLED:
+def alarm_of(clean: Recording, mutant: Mutant, good: Outcome, found: Judgement) -> Alarm | None:
+    """Return the alarm of a killed mutant: doubling, then halving, how much of the recording lies behind the defect.
+
+    ``good``: the outcome of the clean recording; ``found``: the judgement of the whole mutant. A cut at which the clean
+    recording is refused as well (too short for a row) is no alarm. None where the whole must be seen to judge.
+    """
+    if found.how == "not judged":
         return None
-    lo, hi = first, last
+    reference = mutant.clean or clean
+    first = sum(1 for i in reference.where(*BOOK_KINDS) if i < mutant.at)
+    last = len(mutant.recording.where(*BOOK_KINDS))
+    lo, hi, step = first, last, 1
     while lo < hi - 1:
-        middle = (lo + hi) // 2
-        judgement = judge(run_trial(upto(mutant.recording, middle)), run_trial(upto(reference, middle)))
-        if judgement.fate == KILLED:
-            hi, found = middle, judgement
+        middle = min(lo + step, hi - 1) if step else (lo + hi) // 2
+        judgement = _judged(upto(mutant.recording, middle), reference, middle, good)
+        if judgement is not None:
+            hi, found, step = middle, judgement, 0
         else:
-            lo = middle
-    return Alarm(found.check, hi - first, _rows_between(reference, first, hi))
+            lo, step = middle, 2 * step
+    return Alarm(found.check, max(0, hi - first), _rows_between(reference, first, hi))
+
+
+def _judged(part: Recording, reference: Recording, count: int, good: Outcome) -> Judgement | None:
+    judgement = judge(run_trial(part), good)
+    if judgement.fate != KILLED or judgement.how == "not judged":
+        return None
+    if judgement.how == "refused" and false_alarm(run_trial(upto(reference, count))) is not None:
+        return None
+    return judgement
 
 
 def _rows_between(recording: Recording, first: int, last: int) -> int:

@@ -52,8 +52,9 @@ def around(recording: Recording, at_ms: int, before_s: float, after_s: float) ->
 
 
 def usdm_2023(root: Path) -> Recording:
-    """Return USDT-M BTCUSDT of 2023-04-04 and 05 whole."""
-    return binance(root, USDM, "binance-usdm.BTCUSDT", ("btcusdt_20230404.gz", "btcusdt_20230405.gz"))
+    """Return USDT-M BTCUSDT from 2023-04-04 23:58 to 00:01:40."""
+    names = ("btcusdt_20230404.gz", "btcusdt_20230405.gz")
+    return binance(root, USDM, "binance-usdm.BTCUSDT", names, until="1680652900")
 
 
 def usdm_midnight(whole: Recording, before_s: float = 25, after_s: float = 35) -> Recording:
@@ -127,7 +128,7 @@ def usdm(root: Path, rng: np.random.Generator) -> list[Base]:
     """Binance USDT-M: over midnight in 2023, around that year's insurance-fund print, half a minute of 2024."""
     whole = usdm_2023(root)
     print_2023 = replace(around(whole, INSURANCE_2023_MS, 15, 15), name="usdm-2023-insurance")
-    year = binance(root, USDM, "binance-usdm.BTCUSDT", ("btcusdt_20240808.gz",))
+    year = binance(root, USDM, "binance-usdm.BTCUSDT", ("btcusdt_20240808.gz",), until="1723161435")
     minute = cut(year, random_spans(year, rng, 1, 600))[0]
     return [
         Base(usdm_midnight(whole), ("midnight",)),
@@ -138,7 +139,8 @@ def usdm(root: Path, rng: np.random.Generator) -> list[Base]:
 
 def spot(root: Path, rng: np.random.Generator) -> list[Base]:
     """Binance spot: BTCUSDT over midnight, part of the thin NEXOUSDT."""
-    btc = binance(root, SPOT, "binance-spot.BTCUSDT", ("btcusdt_20240808.gz", "btcusdt_20240809.gz"))
+    names = ("btcusdt_20240808.gz", "btcusdt_20240809.gz")
+    btc = binance(root, SPOT, "binance-spot.BTCUSDT", names, until="1723161660")
     nexo = binance(root, SPOT, "binance-spot.NEXOUSDT", ("nexousdt_20240723.gz",))
     return [
         Base(replace(around(btc, MIDNIGHT_SPOT_MS, 40, 40), name="spot-btc-midnight"), ("midnight",)),

@@ -42,6 +42,9 @@ def judge(mutant: Outcome, clean: Outcome) -> Judgement:
     """Return the fate of a mutant. Raises nothing."""
     if mutant.crash:
         return Judgement(SURVIVED, "", "crash", mutant.crash.strip().splitlines()[-1])
+    hollow = [s.name for s in mutant.said if s.status == "passed" and s.judged == 0 and _judged(clean, s) > 0]
+    if hollow:
+        return Judgement(SURVIVED, "", f"{hollow[0]} passed on no row")
     refused = _refused(mutant)
     if refused is not None:
         return refused
@@ -54,12 +57,24 @@ def judge(mutant: Outcome, clean: Outcome) -> Judgement:
     barred = [s.name for s in mutant.said if s.status == "not_judged" and _status(clean, s) == "passed"]
     if not wrong and barred and not _rows_lost(mutant, clean):
         return Judgement(KILLED, barred[0], "not judged", "published, barred from training")
-    return Judgement(SURVIVED, "", wrong or "what was published is not all, and nothing says so")
+    lost = "rows are missing and nothing says so" if _rows_lost(mutant, clean) else "flow columns differ, or trades"
+    return Judgement(SURVIVED, "", wrong or lost)
+
+
+def _same(outcome: Outcome, said: Said) -> Said | None:
+    """Return what the same check of the same partition said in another outcome."""
+    there = (s for s in outcome.said if (s.table, s.date, s.name) == (said.table, said.date, said.name))
+    return next(there, None)
 
 
 def _status(outcome: Outcome, said: Said) -> str:
-    same = (s.status for s in outcome.said if (s.table, s.date, s.name) == (said.table, said.date, said.name))
-    return next(same, "")
+    there = _same(outcome, said)
+    return there.status if there else ""
+
+
+def _judged(outcome: Outcome, said: Said) -> int:
+    there = _same(outcome, said)
+    return there.judged if there else 0
 
 
 def _rows_lost(mutant: Outcome, clean: Outcome) -> bool:
@@ -73,9 +88,6 @@ def _rows_lost(mutant: Outcome, clean: Outcome) -> bool:
 def _refused(outcome: Outcome) -> Judgement | None:
     if outcome.error is not None:
         return Judgement(KILLED, "ingest", "refused", outcome.error[1])
-    empty_pass = [s for s in outcome.said if s.status == "passed" and s.judged == 0]
-    if empty_pass:
-        return Judgement(SURVIVED, "", f"{empty_pass[0].name} passed on no row")
     gates = outcome.refusals
     if gates:
         first = next((g for g in gates if g.name != "certificate"), gates[0])
@@ -88,8 +100,7 @@ def false_alarm(outcome: Outcome) -> Judgement | None:
     """Return what refused a clean recording, None when everything passed or was not judged."""
     if outcome.crash:
         return Judgement(KILLED, "crash", "refused", outcome.crash.strip().splitlines()[-1])
-    found = _refused(outcome)
-    return found if found is not None and found.fate == KILLED else None
+    return _refused(outcome)
 
 
 def digest(outcome: Outcome) -> str:

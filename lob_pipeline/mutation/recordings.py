@@ -48,20 +48,22 @@ def bybit_ws(root: Path, symbol: str) -> Recording:
     return Recording(f"bybit-{symbol}", market, tuple(frames), (tuple(names),), info)
 
 
-def binance_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a gzipped recording, line ends removed."""
+def binance_lines(path: Path, until: bytes = b"") -> Iterator[bytes]:
+    """Yield the lines of a gzipped recording, line ends removed, up to the receive stamp ``until``."""
     with gzip.open(path) as handle:
         for line in handle:
+            if until and line[: len(until)] > until:
+                return
             if line.strip():
                 yield line.rstrip(b"\n")
 
 
-def binance(root: Path, folder: str, market: str, names: tuple[str, ...]) -> Recording:
-    """Return raw Binance files that follow each other, each its own file."""
+def binance(root: Path, folder: str, market: str, names: tuple[str, ...], until: str = "") -> Recording:
+    """Return raw Binance files that follow each other, up to the receive stamp that begins with ``until``."""
     wire, frames = wire_of(market.split(".")[0]), list[Frame]()
     files = tuple(name.removesuffix(".gz") + ".ndjson" for name in names)
     for name, file in zip(names, files, strict=True):
-        frames += [wire.parse(line, file, b"") for line in binance_lines(root / folder / name)]
+        frames += [wire.parse(line, file, b"") for line in binance_lines(root / folder / name, until.encode())]
     return Recording(f"{folder}-{names[0].removesuffix('.gz')}", market, tuple(frames), (files,))
 
 

@@ -167,19 +167,20 @@ def _row(
         return not_applicable(defect, venue, defect.not_on[venue])
     fit = [b for b in bases if defect.needs in ("", *b.has)]
     row = Row(defect, venue)
-    held: dict[str, tuple[Base, Mutant]] = {}
+    held: dict[str, tuple[Base, Mutant, Judgement]] = {}
     for dose in defect.doses:
         for p, base, mutant in runner.mutants(row, dose, fit, placements) if fit else ():
             judgement = runner.judged(base, mutant)
             row.trials.append(Trial(defect.number, venue, dose.name, p, base.recording.name, judgement))
             if judgement.fate == KILLED:
-                held[dose.name] = (base, mutant)
+                held.setdefault(dose.name, (base, mutant, judgement))
     if not row.trials:
         return not_applicable(defect, venue, "no recording of this venue has a place for it")
     smallest = smallest_dose(row, "full", "small")
     if alarms and smallest in held:
-        base, mutant = held[smallest]
-        row.alarm = alarm_of(base.recording, mutant)
+        base, mutant, judgement = held[smallest]
+        good = runner.clean(mutant.clean or base.recording)
+        row.alarm = alarm_of(base.recording, mutant, good, judgement)
     return entry(row, smallest)
 
 
