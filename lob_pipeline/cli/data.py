@@ -173,12 +173,37 @@ def verify(
     return 0 if all(c["holds"] for c in certificates) else 3
 
 
+_FIRST = (
+    *("market", "date", "holds", "messages", "level_rows", "snapshots", "rows", "warm_rows", "coverage", "gaps"),
+    *("invalid_ns", "invalid_spans", "resets", "crossed", "locked", "late_messages", "trade_id_gaps", "truncated_rows"),
+    *("unbridged_snapshots", "trade_touch_match", "closing_snapshot_match", "boundary_match", "top_of_book_match"),
+)
+
+
 def _certificate_lines(certificate: dict[str, Any]) -> Iterator[str]:
-    for key, value in certificate.items():
-        if key == "gaps" and len(value) > 5:
-            yield f"{key:24} {len(value)} gaps, the first {value[0]}"
+    for key in (*(k for k in _FIRST if k in certificate), *(k for k in certificate if k not in (*_FIRST, "checks"))):
+        value = certificate[key]
+        if key in ("gaps", "invalid_spans") and len(value) > 5:
+            yield f"{key:24} {len(value)}, the first {value[0]}"
+        elif isinstance(value, dict):
+            yield f"{key:24} {', '.join(f'{name} {_short(v)}' for name, v in value.items())}"
         else:
             yield f"{key:24} {'not comparable' if value is None else value}"
+    if "checks" in certificate:
+        yield from _check_lines(certificate["checks"])
+
+
+def _short(value: Any) -> str:
+    return "unknown" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _check_lines(checks: list[dict[str, Any]]) -> Iterator[str]:
+    passed = sum(check["status"] == "passed" for check in checks)
+    yield f"{'checks':24} {passed} of {len(checks)} passed"
+    for check in checks:
+        if check["status"] != "passed":
+            words = check["status"].replace("_", " ") if check["severity"] == "gate" else "warns"
+            yield f"  {check['name']:22} {words}: {check['message']}"
 
 
 def parity(
