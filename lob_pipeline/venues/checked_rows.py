@@ -101,10 +101,11 @@ class CheckedReader:
         """
         witness = self._witness
         reader.rounded = 0  # each size is converted once more
+        numbered_ns = ts_ns or place.recv_ns
         if snapshot:
-            update_id, prev_id = witness.snapshot(changes, said, ts_ns, own.update_id if own else None), -1
+            update_id, prev_id = witness.snapshot(changes, said, numbered_ns, own.update_id if own else None), -1
         else:
-            update_id, prev_id, gone = witness.update(changes, said, ts_ns, own, depth)
+            update_id, prev_id, gone = witness.update(changes, said, numbered_ns, own, depth)
             changes = changes + gone
         all_levels = [(side, reader.ticks(price), reader.lots(size)) for side, price, size in changes]
         self._job.card[card.N_ROUNDED] += reader.rounded

@@ -1,4 +1,4 @@
-"""Kraken's public websocket, version 1: books and trades as arrays, text for every number.
+"""Kraken's public websocket: books and trades as arrays, text for every number (version 2: ``venues.kraken_v2``).
 
 A book message has no id. Each update carries a CRC32 of the best ten levels a side, the snapshot none. The venue tells
 of as many levels as were subscribed and says nothing of those that fall out of view: they are cut off here, and come
@@ -14,6 +14,7 @@ from typing import Any
 
 from lob_pipeline.core.units import ASK, BID
 from lob_pipeline.venues import job as card
+from lob_pipeline.venues import kraken_v2
 from lob_pipeline.venues.checked_rows import CheckedReader, Place, changes_of, seconds_text_ns
 from lob_pipeline.venues.job import Job
 from lob_pipeline.venues.lines import Reader, UnreadableError, add_trade, shown
@@ -71,6 +72,8 @@ class BookReader(CheckedReader):
     def __init__(self, job: Job) -> None:
         super().__init__(job, checksum)
         self._last_trade = ("", 0)
+        self._depth = 0  # version 2: as acknowledged, else as the snapshot fits
+        self._acknowledged = False
 
     def read(self, line: bytes, offset: int) -> None:
         """Append the rows of one line to the job's. Raises ``UnreadableError``, and then has changed nothing."""
@@ -84,6 +87,10 @@ class BookReader(CheckedReader):
             return
         reader = Reader(line, self._job)
         found = got.found
+        place = Place(offset, got.recv_ns or int(numbers[card.RECV_NS_HERE]))
+        if kraken_v2.is_message(found):
+            self._read_v2(reader, found, place)
+            return
         if not isinstance(found, list) or len(found) < 4 or not all(isinstance(v, str) for v in found[-2:]):
             raise reader.wrong("[channel id, content, channel, pair]", found)
         channel, pair = found[-2:]
@@ -94,7 +101,6 @@ class BookReader(CheckedReader):
         if symbol_of(pair) != self._symbol:
             numbers[card.SKIPPED_OTHER_SYMBOL] += 1
             return
-        place = Place(offset, got.recv_ns or int(numbers[card.RECV_NS_HERE]))
         if depth is None:
             self._read_trades(reader, found[1:-2], place)
         else:
@@ -128,10 +134,40 @@ class BookReader(CheckedReader):
         ts_ns = max(times, default=0)
         self.add_book(reader, place, ts_ns, changes, snapshot=snapshot, said=said, depth=depth)
 
+    def _read_v2(self, reader: Reader, found: dict[str, Any], place: Place) -> None:
+        numbers = self._job.card
+        channel = found.get("channel")
+        if channel in (None, "status", "heartbeat", "pong"):
+            told = kraken_v2.depth_of(found)
+            if told is not None and told[0] == self._symbol:
+                self._depth, self._acknowledged = told[1], True
+            numbers[card.SKIPPED_CONTROL] += 1
+        elif channel not in ("book", "trade"):
+            numbers[card.SKIPPED_OTHER_STREAM] += 1
+        elif kraken_v2.only_symbol(reader, found) != self._symbol:
+            numbers[card.SKIPPED_OTHER_SYMBOL] += 1
+        elif channel == "trade":
+            rows = kraken_v2.read_trades(reader, found)
+            numbers[card.SKIPPED_CONTROL] += not rows
+            self._add_trades(reader, rows, place)
+        else:
+            book = kraken_v2.read_book(reader, found)
+            if book.snapshot and not self._acknowledged:
+                self._depth = next((d for d in DEPTHS if d >= book.levels), DEPTHS[-1])
+            self.add_book(
+                reader,
+                place,
+                book.ts_ns,
+                book.changes,
+                snapshot=book.snapshot,
+                said=book.said,
+                depth=self._depth,
+            )
+
     def _read_trades(self, reader: Reader, parts: list[Any], place: Place) -> None:
         if len(parts) != 1 or not isinstance(parts[0], list) or not parts[0]:
             raise reader.wrong("a list of trades", parts)
-        rows: list[tuple[int, int, str, int, int, int, int]] = []
+        rows: list[kraken_v2.Trade] = []
         last = self._last_trade
         for trade in parts[0]:
             if not isinstance(trade, list) or len(trade) < 5 or trade[3] not in ("b", "s"):
@@ -141,6 +177,9 @@ class BookReader(CheckedReader):
             side = 1 if trade[3] == "b" else -1
             rows.append((ts_ns, -1, f"{last[0]}#{last[1]}", side, reader.ticks(trade[0]), reader.lots(trade[1]), 0))
         self._last_trade = last
+        self._add_trades(reader, rows, place)
+
+    def _add_trades(self, reader: Reader, rows: list[kraken_v2.Trade], place: Place) -> None:
         self._job.card[card.N_ROUNDED] += reader.rounded
         for row in rows:
             add_trade(self._job, place.offset, place.recv_ns, *row)

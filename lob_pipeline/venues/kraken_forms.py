@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lob_pipeline.venues import kraken
+from lob_pipeline.venues import kraken, kraken_v2
 from lob_pipeline.venues.form import Decoder, Form, Said, needs_begin, stop_at_once
 from lob_pipeline.venues.wrapped import opened
 
@@ -23,9 +23,15 @@ def _accepts(venue: str, _spot: bool | None) -> bool:
 
 def _is_message(found: Any) -> bool:
     if isinstance(found, dict):
-        return found.get("event") in _EVENTS
+        return found.get("event") in _EVENTS or _is_v2(found)
     named = isinstance(found, list) and len(found) >= 4 and all(isinstance(v, str) for v in found[-2:])
     return named and bool(_CHANNEL.match(found[-2]))
+
+
+def _is_v2(found: dict[str, Any]) -> bool:
+    if "method" in found:
+        return "success" in found and isinstance(found["method"], str)
+    return kraken_v2.is_message(found) and ("data" in found or found["channel"] == "heartbeat")
 
 
 def _sniff(line: bytes, said: Said) -> bool:
@@ -41,9 +47,22 @@ def _sniff(line: bytes, said: Said) -> bool:
         if channel == "trade" or channel.startswith("book-"):
             said.symbols[kraken.symbol_of(pair)] = None
             said.streams["trades" if channel == "trade" else "book"] = None
+    elif got.kind == "recv" and kraken_v2.is_message(got.found):
+        _learn_v2(got.found, said)
     elif got.kind == "recv" and isinstance(got.found, dict) and isinstance(got.found.get("pair"), str):
         _acknowledged(got.found, said)
     return True
+
+
+def _learn_v2(found: dict[str, Any], said: Said) -> None:
+    data = found.get("data")
+    told = found.get("result") if "method" in found else data[0] if isinstance(data, list) and data else None
+    if not isinstance(told, dict):
+        return
+    channel = told.get("channel") if "method" in found else found.get("channel")
+    if channel in ("book", "trade") and isinstance(told.get("symbol"), str):
+        said.symbols[kraken_v2.symbol_of(told["symbol"])] = None
+        said.streams["trades" if channel == "trade" else "book"] = None
 
 
 def _acknowledged(found: dict[str, Any], said: Said) -> None:

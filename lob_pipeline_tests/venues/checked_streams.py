@@ -91,6 +91,25 @@ def kraken_messages(stream: list[list[Change]], pair: str = "XBT/USD", depth: in
     return out
 
 
+def kraken_v2_lines(stream: list[list[Change]], pair: str = "BTC/USD", depth: int = 1000) -> list[str]:
+    """Return the messages of Kraken's version 2, numbers with all their digits, the acknowledgement first."""
+    result = {"channel": "book", "depth": depth, "snapshot": True, "symbol": pair}
+    book, out = TextBook(), [json.dumps({"method": "subscribe", "result": result, "success": True})]
+    for k, levels in enumerate(stream):
+        sides: dict[int, list[str]] = {1: [], -1: []}
+        for side, price, size in levels:
+            size = f"{float(size):.8f}"
+            book.put(side, price, size)
+            sides[side].append(f'{{"price":{price},"qty":{size}}}')
+        book.keep(depth)
+        head = f'{{"symbol":"{pair}","bids":[{",".join(sides[1])}],"asks":[{",".join(sides[-1])}]'
+        time = f"2022-05-13T16:27:{5 + k // 10:02d}.{k % 10}00000Z"
+        body = f'{head},"checksum":{kraken_checksum(book)},"timestamp":"{time}"}}'
+        kind = "update" if k else "snapshot"
+        out.append(f'{{"channel":"book","type":"{kind}","data":[{body}]}}')
+    return out
+
+
 def as_plain(messages: list[Any]) -> bytes:
     """Return a line a message."""
     return b"".join(json.dumps(m, separators=(",", ":")).encode() + b"\n" for m in messages)

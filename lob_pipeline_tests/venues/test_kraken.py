@@ -30,6 +30,7 @@ from lob_pipeline_tests.venues.checked_streams import (
     chain,
     changes,
     kraken_messages,
+    kraken_v2_lines,
     recorded,
     told,
 )
@@ -196,6 +197,67 @@ def test_trades_have_an_id_of_their_time(tmp_path: Path) -> None:
         (time, 0, -1, "1618678142.557535#1", 1, 3542, 25_000_000, 0),
         (time, 0, -1, "1618678142.557535#2", -1, 3541, 50_000_000, 0),
     ]
+
+
+def _v2(lines: list[str]) -> bytes:
+    return "".join(line + "\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize("depth", [10, 1000])
+def test_version_2_gives_the_rows_of_version_1(tmp_path: Path, depth: int) -> None:
+    stream = changes(11, 40, depth=10)
+    rows, counts = told(tmp_path / "2", _v2(kraken_v2_lines(stream, depth=depth)), XBT)
+    assert counts == (41, 41)  # its snapshot has a checksum too
+    old, _ = told(tmp_path / "1", as_plain(kraken_messages(stream, depth=depth)), XBT)
+    assert [(m[1], m[7]) for m in rows.messages] == [(m[1], m[7]) for m in old.messages]
+    assert [sorted(m[8]) for m in rows.messages] == [sorted(m[8]) for m in old.messages]
+    assert [q[4:] for q in rows.quotes[1:]] == [q[4:] for q in old.quotes]
+    assert rows.skipped == {"control": 1}
+    info = detect_file(tmp_path / "2")
+    assert (info.format, info.symbols, info.streams) == ("kraken_messages", ("XBT-USD",), ("book",))
+    unacknowledged, same = told(tmp_path / "3", _v2(kraken_v2_lines(stream, depth=10)[1:]), XBT)
+    assert same == (41, 41)  # ten levels a side fit into a depth of ten
+    assert max(len(m[8]) for m in unacknowledged.messages) == 20
+
+
+def test_version_2_breaks_and_trades(tmp_path: Path) -> None:
+    lines = kraken_v2_lines(changes(12, 30))
+    rows, counts = told(tmp_path / "x", _v2(lines[:9] + lines[10:]), XBT)
+    assert breaks(rows) == [8]
+    assert counts == (8, 8)
+    trade = (
+        '{"symbol":"BTC/USD","side":"sell","price":354.1,"qty":0.50000000,"ord_type":"limit","trade_id":4665906,'
+        '"timestamp":"2023-09-25T07:49:37.708706Z"}'
+    )
+    data = [f'{{"channel":"trade","type":"{kind}","data":[{trade}]}}' for kind in ("snapshot", "update")]
+    rows, _ = told(tmp_path / "t", _v2([*data, '{"channel":"heartbeat"}']), XBT)
+    assert [t[1:] for t in rows.trades] == [(1695628177708706000, 0, -1, "4665906", -1, 3541, 50_000_000, 0)]
+    assert rows.skipped == {"control": 2}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"checksum":', '"checksum":4294967296,"c":', "32-bit number"),
+        ('"checksum":', '"checksum":-1,"c":', "non-negative integer"),
+        ('"price":1', '"price":-1', "a price or size"),
+        ('"price":1', '"price":1e99,"p":1', "a price or size"),
+        ('"price":1', '"price":"1","p":1', "a price or size"),
+        ('"qty":', '"quantity":', '"qty"'),
+        ('"2022-05-13T', '"2022-02-31T', "a time such as"),
+        ('"symbol":"BTC/USD"', '"symbol":7', '"symbol" to be a string'),
+        ('"data":[', '"data":[{"symbol":"ETH/USD"},', "one pair a message"),
+        ('"data":[', '"data":[3,', "a JSON object"),
+        ('"type":"update"', '"type":"both"', '"type" snapshot or update'),
+    ],
+)
+def test_bad_lines_of_version_2_are_named(tmp_path: Path, old: str, new: str, says: str) -> None:
+    lines = kraken_v2_lines(changes(12, 3))
+    assert old in lines[2]
+    lines[2] = lines[2].replace(old, new, 1)
+    with pytest.raises(BadInputError, match="line 3, byte") as error:
+        told(tmp_path / "x", _v2(lines), XBT)
+    assert says in str(error.value)
 
 
 _GOOD = as_plain(kraken_messages(changes(8, 2)))
