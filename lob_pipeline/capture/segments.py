@@ -114,7 +114,7 @@ class SegmentWriter:
         """Take one frame, exactly as it came."""
         if not readable:
             frame = b"!" + base64.b64encode(frame)
-        elif b"\n" in frame:
+        elif b"\n" in frame or frame.startswith((b"=", b"!")):
             frame = b"=" + base64.b64encode(frame)
         line = b"%d %d %b\n" % (wall_ns, mono_ns, frame)
         self._pending.append(line)

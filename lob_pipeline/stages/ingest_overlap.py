@@ -116,6 +116,7 @@ class Overlap:
         if chain.shape[0]:
             ids = book.update_id[chain]
             follows = book.prev_update_id[chain] == np.concatenate([[self._last_id], ids[:-1]])
+            follows[0] |= self._last_id < 0  # nothing is known of what came before
             broken = chain[~follows & delta[chain]]
             last_break = int(broken[-1]) if broken.shape[0] else -1
             self._last_id = int(ids[-1])
