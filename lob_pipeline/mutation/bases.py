@@ -13,7 +13,7 @@ import numpy as np
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.units import day_of_ns
 from lob_pipeline.lake.home import Home
-from lob_pipeline.mutation.cuts import cut, random_spans
+from lob_pipeline.mutation.cuts import DAY_MS, cut, random_spans
 from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, Frame, Recording
 from lob_pipeline.mutation.recordings import SPOT, USDM, binance, bybit_ws, checked
 from lob_pipeline.mutation.wire import wire_of
@@ -21,8 +21,8 @@ from lob_pipeline.mutation.wrapped import restamped
 from lob_pipeline.sim.transcode import transcode
 from lob_pipeline.stages.ingest import ingest
 
-DAY_MS = 86_400_000
 MIDNIGHT_2023_MS = 1_680_652_800_000
+MANY_TRADES = 20
 INSURANCE_2023_MS = 1_680_652_874_400
 MIDNIGHT_SPOT_MS = 1_723_161_600_000
 
@@ -33,6 +33,12 @@ class Base:
 
     recording: Recording
     has: tuple[str, ...] = ()
+
+    @property
+    def many_trades(self) -> bool:
+        """Return whether there are trades enough for the checks that judge them."""
+        wire = wire_of(self.recording.venue)
+        return sum(len(wire.trades(self.recording.frames[i])) for i in self.recording.where(TRADE)) >= MANY_TRADES
 
 
 @dataclass(frozen=True)

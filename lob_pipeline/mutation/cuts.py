@@ -11,6 +11,9 @@ from lob_pipeline.mutation.frames import DELTA, TRADE, Recording
 from lob_pipeline.mutation.naive_book import NaiveBook, walk
 from lob_pipeline.mutation.wire import Wire, wire_of
 
+DAY_MS = 86_400_000
+MARGIN_MS = 1_000
+
 
 def cut(recording: Recording, spans: Sequence[tuple[int, int]]) -> list[Recording]:
     """Return the cuts [first, last] given by indices of delta frames, in one walk over the recording.
@@ -41,11 +44,17 @@ def _one(recording: Recording, wire: Wire, first: int, last: int, book: NaiveBoo
 
 
 def random_spans(recording: Recording, rng: np.random.Generator, count: int, messages: int) -> list[tuple[int, int]]:
-    """Return ``count`` random contiguous spans of about ``messages`` deltas (half to one and a half times)."""
-    deltas = recording.where(DELTA)
-    out = []
-    for _ in range(count):
+    """Return ``count`` random contiguous spans of about ``messages`` deltas (half to one and a half times).
+
+    None begins or ends within ``MARGIN_MS`` of a midnight: a day of a few milliseconds has no row.
+    """
+    wire, deltas = wire_of(recording.venue), recording.where(DELTA)
+    out: list[tuple[int, int]] = []
+    while len(out) < count:
         length = min(int(rng.integers(messages // 2, messages + messages // 2 + 1)), len(deltas) - 2)
         begin = int(rng.integers(0, len(deltas) - length))
-        out.append((deltas[begin], deltas[begin + length]))
+        ends = (deltas[begin], deltas[begin + length])
+        times = [wire.engine_ms(recording.frames[i]) for i in ends]
+        if all(min(t % DAY_MS, -t % DAY_MS) >= MARGIN_MS for t in times):
+            out.append(ends)
     return out

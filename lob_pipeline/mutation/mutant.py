@@ -35,11 +35,13 @@ class Dose:
 
     ``strength``: ``full`` (as the defect happens: everything, or a span), ``small`` (down to one message, one level,
     one trade), ``disguised`` (ids rewritten too, so that no chain tells and only an independent source can).
+    ``trades``: better put where trades are many enough to be judged.
     """
 
     name: str
     make: Make
     strength: Strength = "full"
+    trades: bool = False
 
 
 @dataclass(frozen=True)

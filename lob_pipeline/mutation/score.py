@@ -52,6 +52,8 @@ class Runner:
     def mutants(self, row: Row, dose: Dose, bases: list[Base], placements: int) -> Iterable[tuple[int, Base, Mutant]]:
         """Yield the mutants of a dose, one a placement; the placements take turns among the bases."""
         wire = wire_of(bases[0].recording.venue)
+        if dose.trades:
+            bases = [b for b in bases if b.many_trades] or bases
         for p in range(placements):
             for turn in range(len(bases)):
                 base = bases[(p + turn) % len(bases)]

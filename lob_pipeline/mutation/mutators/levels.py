@@ -177,7 +177,7 @@ DEFECTS = (
             Dose("all sizes", _scaled(_ALL, 1, "10", every)),
             Dose("prices of the book", _scaled(_BOOK, 0, "10", every)),
             Dose("sizes of the book", _scaled(_BOOK, 1, "10", every)),
-            Dose("prices of the trades", _scaled((TRADE,), 0, "10", every)),
+            Dose("prices of the trades", _scaled((TRADE,), 0, "10", every), trades=True),
             Dose("prices of one message", _scaled((DELTA,), 0, "10", one), strength="small"),
             Dose("sizes of one message", _scaled((DELTA,), 1, "10", one), strength="small"),
             Dose("price of one level", _scaled_level(0, "10"), strength="small"),

@@ -9,8 +9,8 @@ import numpy as np
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.mutation.frames import TRADE, Frame, Recording
-from lob_pipeline.mutation.mutant import Defect, Dose, Make, Mutant, one
-from lob_pipeline.mutation.mutators.common import graded
+from lob_pipeline.mutation.mutant import Defect, Dose, Make, Mutant, one, span
+from lob_pipeline.mutation.mutators.common import editing, every
 from lob_pipeline.mutation.wire import Wire
 
 
@@ -85,7 +85,12 @@ DEFECTS = (
         16,
         "trade side flipped",
         "taker side of trades turned",
-        [*graded((TRADE,), _flip), Dose("one trade", _flip_one)],
+        [
+            Dose("all", editing((TRADE,), _flip, every), trades=True),
+            Dose("a span", editing((TRADE,), _flip, span), trades=True),
+            Dose("one message", editing((TRADE,), _flip, one), strength="small", trades=True),
+            Dose("one trade", _flip_one, strength="small", trades=True),
+        ],
     ),
     Defect(
         17,
@@ -93,10 +98,10 @@ DEFECTS = (
         "trades turned into flagged prints (block, insurance: off the market; RPI: one tick inside), the flag lost",
         [
             Dose("the recorded ones", _as_recorded),
-            Dose("ten block or insurance prints", _unflagged("block", 10, 50)),
-            Dose("one block or insurance print", _unflagged("block", 1, 50), strength="small"),
-            Dose("ten RPI prints", _unflagged("rpi", 10, None)),
-            Dose("one RPI print", _unflagged("rpi", 1, None), strength="small"),
+            Dose("ten block or insurance prints", _unflagged("block", 10, 50), trades=True),
+            Dose("one block or insurance print", _unflagged("block", 1, 50), strength="small", trades=True),
+            Dose("ten RPI prints", _unflagged("rpi", 10, None), trades=True),
+            Dose("one RPI print", _unflagged("rpi", 1, None), strength="small", trades=True),
         ],
         not_on=dict.fromkeys(("binance-spot", "okx", "kraken"), _NO_FLAG),
     ),
