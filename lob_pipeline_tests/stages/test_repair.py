@@ -22,6 +22,7 @@ from lob_pipeline.stages.build_labels import build_labels
 from lob_pipeline.stages.build_profile import build_profile
 from lob_pipeline.stages.dossier import dossier, write_day_page
 from lob_pipeline.stages.ingest import build_events, ingest, register
+from lob_pipeline.stages.verify import verify
 
 MARKET = parse_market("binance-usdm.BTCUSDT")
 DATE = "2023-04-05"
@@ -120,3 +121,14 @@ def test_a_better_source_replaces_the_day_at_once_with_its_lineage(
     assert found.headline == "every table of the day is in the lake and usable"
     page = write_day_page(holed, found).read_text("utf-8")
     assert before.content_sha256[:16] in page
+
+
+def test_a_certificate_is_of_the_events_that_stand(real_data: Path, tmp_path: Path) -> None:
+    """After a replacement the old book says nothing: it is built anew before anybody believes it."""
+    home = Home(tmp_path / "home")
+    first, second = (real_data / "binance_usdm" / name for name in FILES)
+    ingest(home, MARKET, [first, second])
+    assert verify(home, MARKET, DATE)["gaps"] == []
+    holed = with_hole(second, tmp_path / "btcusdt_20230405.raw")
+    ingest(home, MARKET, [holed], replace=True)
+    assert len(verify(home, MARKET, DATE)["gaps"]) == 1
