@@ -77,7 +77,8 @@ class Witness:
 
     The chain breaks at the first checksum that disagrees after one that agreed since the snapshot: a message was lost.
     A break shows as an id that does not follow; nothing is compared until the next snapshot. A checksum that disagrees
-    before any agreed is no loss but a book that was read wrongly: it counts as compared and not equal.
+    before any agreed is no loss but a book that was read wrongly: it counts as compared and not equal. A message that
+    was recorded twice keeps its id, so that it shows as a duplicate.
     """
 
     def __init__(self, checksum: Callable[[StringBook], int]) -> None:
@@ -90,6 +91,14 @@ class Witness:
         self.compared = self.equal = 0
         self._counted = (0, 0)
         self._needed = False  # a message that neither an id nor a checksum vouches for was seen
+        self._last: tuple[bool, int, list[Change], int | None] | None = None  # what the message before this one said
+        self._last_prev = -1
+
+    def _repeats(self, snapshot: bool, changes: list[Change], said: int | None, ts_ns: int) -> bool:
+        """Return whether a message says to the letter what the one before it said, its time included."""
+        told = (snapshot, ts_ns, changes, said)
+        same, self._last = told == self._last, told
+        return same
 
     def counts_since_last(self) -> tuple[int, int] | None:
         """Return (compared, equal) since the last call; None while nothing was compared and nothing needed to be."""
@@ -100,6 +109,9 @@ class Witness:
 
     def snapshot(self, changes: list[Change], said: int | None, ts_ns: int, own_id: int | None) -> int:
         """Start again from a snapshot; return its id. ``said``: the venue's checksum, None where it sent none."""
+        if self._repeats(True, changes, said, ts_ns) and own_id is None:
+            self.vouched = None
+            return self.last_id
         self.book = StringBook()
         self.book.apply(changes)
         self._agreed = False
@@ -115,6 +127,9 @@ class Witness:
         ``own_ids``: the venue's own, in the same order. ``depth``: levels a side that the venue goes on telling of, 0
         where it deletes every level itself.
         """
+        if self._repeats(False, changes, said, ts_ns) and own_ids is None:
+            self.vouched = None  # once is enough, for checksum and quote alike
+            return self.last_id, self._last_prev, []
         before, whole = self.last_id, self.book is not None
         gone: list[Change] = []
         self._needed |= own_ids is None and said is None
@@ -132,7 +147,8 @@ class Witness:
             return own_ids[0], own_ids[1] if follows or own_ids[1] != before else -2, gone
         step = 1 if follows else 2
         self.last_id = before + step if before else max(ts_ns // 1000, 2)
-        return self.last_id, self.last_id - 1, gone
+        self._last_prev = self.last_id - 1
+        return self.last_id, self._last_prev, gone
 
     def _compare(self, said: int | None) -> bool:
         """Count the comparison; return whether the book may still be believed."""

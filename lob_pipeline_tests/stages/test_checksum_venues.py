@@ -204,6 +204,14 @@ def test_a_snapshot_heals_a_gap(tmp_path: Path) -> None:
     assert certificate["snapshots"] == 2
 
 
+def test_a_message_recorded_twice_is_a_duplicate(tmp_path: Path) -> None:
+    messages = okx_messages(changes(1, 60))
+    home, market, _ = _made(tmp_path, messages[:31] + messages[30:])
+    certificate, _ = _books(home, market, "2022-05-13")
+    assert certificate["duplicates"] == 1
+    assert certificate["gaps"] == []
+
+
 def test_what_happened_during_a_reconnect_is_unknown(tmp_path: Path) -> None:
     """A fresh snapshot after a break replaces a book that stood still: the rows in between are not valid."""
     one, two = okx_messages(changes(1, 60)), okx_messages(changes(2, 60))

@@ -175,6 +175,17 @@ def test_one_digit_of_one_size_breaks_the_chain_until_the_next_snapshot(tmp_path
     assert chain(found)[31][1] == -1
 
 
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_message_recorded_twice_keeps_its_id(tmp_path: Path, at: int) -> None:
+    messages = kraken_messages(changes(9, 10))
+    whole, counts = told(tmp_path / "x", as_plain(messages), XBT)
+    twice, same = told(tmp_path / "y", as_plain(messages[: at + 1] + messages[at:]), XBT)
+    assert same == counts
+    ids = chain(whole)
+    assert chain(twice) == ids[: at + 1] + ids[at:]
+    assert [q[3:] for q in twice.quotes] == [q[3:] for q in whole.quotes]
+
+
 def test_updates_before_any_snapshot_follow_nothing_that_is_known(tmp_path: Path) -> None:
     messages = kraken_messages(changes(8, 6))
     rows, counts = told(tmp_path / "x", as_plain(messages[3:] + messages[:2]), XBT)
