@@ -19,7 +19,8 @@ from lob_pipeline.lake.paths import PartitionKey
 def remove_old(desk: Desk, lines: tuple[dict[str, Any], ...] | None) -> list[str]:
     """Remove the segments that are older than ``keep_days`` and safe in the lake; return their paths.
 
-    ``lines``: the ledger's, read when None. What is younger, not ingested or not usable stays.
+    ``lines``: the ledger's, read when None. What is younger, not ingested or not usable stays; so do the extra topics,
+    which no table is built from: nothing could show that they are safe elsewhere.
     """
     if desk.config.keep_days is None:
         return []
@@ -32,7 +33,7 @@ def remove_old(desk: Desk, lines: tuple[dict[str, Any], ...] | None) -> list[str
         if line["last_wall_ns"] >= before_ns or not path.exists():
             continue
         days = dates.get((line["market"], line["content_sha256"]), [])
-        if line["lane"] == "main" and not (days and all(_stands(desk.home, line, day) for day in days)):
+        if not days or not all(_stands(desk.home, line, day) for day in days):
             continue
         path.unlink()
         desk.note("removed", path=line["path"], content_sha256=line["content_sha256"], bytes=line["bytes"], dates=days)
@@ -51,4 +52,4 @@ def _stands(home: Home, line: dict[str, Any], date: str) -> bool:
         manifest = read_manifest(PartitionKey("l2_events", parse_market(line["market"]), date).path(home))
     except (FileNotFoundError, RefusedError):
         return False
-    return manifest.usable and f"raw/{line['sha256']}" in manifest.inputs
+    return manifest.usable and f"raw/{line['content_sha256']}" in manifest.inputs
