@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Client:
-    """One connection: its topics (None: all), which of them are silent until when, and bytes that wait for a write."""
+    """One connection: its topics (None: all), which of them are silent until when, and bytes that wait for a write.
+
+    ``topics``: by the name that messages carry, as the client named them. ``combined``: its messages are wrapped with
+    that name (Binance's ``/stream``).
+    """
 
     connection: ServerConnection
     name: str
-    topics: set[str] | None = field(default_factory=set)
+    topics: dict[str, str] | None = field(default_factory=dict)
+    combined: bool = False
     silent: dict[str, float] = field(default_factory=dict)
     waiting: list[bytes] = field(default_factory=list)
     gone: bool = False

@@ -1,35 +1,37 @@
 """A loopback exchange: serves a recording in its venue's protocol, at any speed, with faults by script.
 
 Without --loop the recording is one stream that waits for its listener: Bybit's form sends after a subscription,
-Binance's at once. With --loop it is a market without end (Bybit): it goes on while nobody listens, knows its topics
-and opens each subscription with a snapshot of the book as it stands.
+Binance's at once. With --loop it is a market without end (Bybit, Binance): it goes on while nobody listens, knows its
+topics and shows the book as it stands: Bybit's opens each subscription with it, Binance's answers GET /fapi/v1/depth.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lob_pipeline.core.errors import BadInputError, LobError
+from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.sim.clients import Client, frame_of
 from lob_pipeline.sim.faults import Fault
 from lob_pipeline.sim.feed import Feed, RecordedFeed
 from lob_pipeline.sim.looped import LoopedFeed
+from lob_pipeline.sim.looped_binance import BinanceLoop
 from lob_pipeline.sim.recorded import recorded_files
 from lob_pipeline.sim.sender_log import NOBODY, SENT, SILENCED, SenderLog
+from lob_pipeline.sim.serving import serving
 from lob_pipeline.sim.talk import Said, hear_binance, hear_bybit, parse_words, rest_answer
 from lob_pipeline.sim.trouble import Trouble
+from lob_pipeline.venues.detect import FileInfo
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
+
+__all__ = ["Exchange", "serving"]
 
 _BATCH = 256
 """Messages after which a server that does not wait for the clock lets its clients breathe."""
@@ -62,7 +64,7 @@ class Exchange:
         if loop and not rate > 0:
             raise BadInputError("a market without end needs a pace: give the messages a second with --rate")
         infos = recorded_files(paths)
-        self.feed: Feed = LoopedFeed(infos) if loop else RecordedFeed(infos)
+        self.feed: Feed = _looped(infos) if loop else RecordedFeed(infos)
         self.bybit = self.feed.bybit
         self._speed, self._rate, self._miss = speed, rate, miss
         script = list(faults or [])
@@ -83,7 +85,8 @@ class Exchange:
         from websockets.exceptions import ConnectionClosed
 
         self.connections += 1
-        client = Client(connection, f"loopback-{self.connections}")
+        path = connection.request.path if connection.request else ""
+        client = Client(connection, f"loopback-{self.connections}", combined=path.startswith("/stream"))
         if not self.bybit and not self.feed.endless:
             client.topics = None
         self._clients.append(client)
@@ -158,7 +161,7 @@ class Exchange:
     async def _hear(self, client: Client, text: str | bytes) -> None:
         words = parse_words(text)
         self.received.append(words)
-        have = client.topics or set()
+        have = (client.topics or {}).values()
         if self.bybit:
             said = hear_bybit(words, self.feed, have, client.name, self.feed.endless)
         else:
@@ -171,18 +174,18 @@ class Exchange:
         for answer in said.answers:
             client.say(answer)
         for topic in said.unsubscribed:
-            (client.topics or set()).discard(topic)
+            (client.topics or {}).pop(self.feed.canonical(topic), None)
         for topic in said.subscribed:
-            client.silent.pop(topic, None)
+            client.silent.pop(self.feed.canonical(topic), None)
             if client.topics is not None:
-                client.topics.add(topic)
+                client.topics[self.feed.canonical(topic)] = topic
         if said.subscribed and (self._number or self.feed.endless):
             for topic in said.subscribed if self.feed.endless else self.feed.books():
                 if snapshot := self.feed.snapshot(topic):
                     client.say(snapshot)
                     self._note("snapshot", client=client.name, topic=topic)
         if said.subscribed or said.unsubscribed:
-            self._note("subscribed", client=client.name, topics=sorted(client.topics or []))
+            self._note("subscribed", client=client.name, topics=sorted(client.topics or {}))
         client.flush()
         self._wake()
         if self._over:
@@ -238,6 +241,7 @@ class Exchange:
     def _to_all(self, payload: bytes, topic: str, *, half: bool = False) -> tuple[int, bool]:
         """Queue one message (b"": only count) to whom it concerns. Returns (receivers, whether one is kept silent)."""
         frame = frame_of(payload) if payload else b""
+        wrap = self.feed.endless and not self.bybit
         receivers, silenced = 0, False
         for client in self._clients:
             if not client.listens or (self.feed.endless and topic not in (client.topics or ())):
@@ -249,11 +253,16 @@ class Exchange:
                 del client.silent[topic]
             receivers += 1
             if frame:
-                client.waiting.append(frame[: len(frame) // 2] if half else frame)
+                own = frame if not wrap or not client.combined else self._wrapped(client, topic, payload)
+                client.waiting.append(own[: len(own) // 2] if half else own)
             if half:
                 client.flush()
                 client.cut(reset=False)
         return receivers, silenced
+
+    def _wrapped(self, client: Client, topic: str, payload: bytes) -> bytes:
+        name = (client.topics or {}).get(topic, topic).encode()
+        return frame_of(b'{"stream":"%b","data":%b}' % (name, payload))
 
     def _flush(self, now: float) -> None:
         if now < self._slow_until:
@@ -275,55 +284,8 @@ class Exchange:
             self._log.event(event, self._number, **more)
 
 
-@contextmanager
-def serving(exchange: Exchange, port: int = 0) -> Iterator[str]:
-    """Serve on loopback in a thread of its own while the context lasts; yield the address.
-
-    Raises ``LobError`` when the port is taken, and at the end what the recording turned out to be wrong with.
-    """
-    from websockets.asyncio.server import serve
-
-    started: list[str] = []
-    failures: list[BaseException] = []
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run() -> None:
-        async with serve(
-            exchange.handle,
-            "127.0.0.1",
-            port,
-            compression=None,
-            close_timeout=1,
-            process_request=exchange.answer,
-        ) as server:
-            bound = next(iter(server.sockets)).getsockname()[1]
-            started.append(f"ws://127.0.0.1:{bound}")
-            ready.set()
-            market, stopped = asyncio.create_task(exchange.run()), asyncio.create_task(stop.wait())
-            await asyncio.wait({market, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if market.done() and (error := market.exception()):
-                failures.append(error)
-            else:
-                await stopped
-            market.cancel()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    try:
-        while not ready.wait(0.05):
-            if not thread.is_alive():
-                raise LobError(f"port {port} of 127.0.0.1 cannot be served: choose another with --port")
-        yield started[0]
-    finally:
-        if thread.is_alive():
-            loop.call_soon_threadsafe(stop.set)
-            thread.join()
-        loop.close()
-        exchange.close()
-    if failures:
-        raise failures[0]
+def _looped(infos: list[FileInfo]) -> Feed:
+    return LoopedFeed(infos) if infos[0].family == "bybit" else BinanceLoop(infos)
 
 
 if __name__ == "__main__":

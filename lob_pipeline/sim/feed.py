@@ -61,6 +61,9 @@ class Feed(Protocol):
     def books(self) -> list[str]:
         """Return the topics of books that a client can be told as they stand."""
 
+    def canonical(self, topic: str) -> str:
+        """Return the name under which messages carry the topic that a client names so."""
+
     def offers(self, topic: str) -> bool:
         """Return whether the market has messages of ``topic``."""
 
@@ -145,6 +148,10 @@ class RecordedFeed:
     def books(self) -> list[str]:
         """Return the topics of Bybit books that were seen so far: a recording is not read ahead."""
         return [topic for topic, last in self._last.items() if last.kind == BOOK and self.bybit]
+
+    def canonical(self, topic: str) -> str:
+        """Return ``topic``."""
+        return topic
 
     def offers(self, topic: str) -> bool:
         """Return True: what a recording holds is known at its end only."""

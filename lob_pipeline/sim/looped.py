@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.sim.feed import BOOK, TRADES, Levels, Message, apply_levels, describe, now_ms, snapshot_text
+from lob_pipeline.sim.feed import BOOK, TRADES, Levels, Message, describe, now_ms, snapshot_text
+from lob_pipeline.sim.loop_book import Changes, LoopBook, difference
 from lob_pipeline.sim.recorded import frames
 from lob_pipeline.venues.detect import FileInfo
 
 _PATCHED = re.compile(rb'"(cts|ts|T|u|seq)":\s?\d+|"i":\s?"([0-9a-f-]+)"')
 _ID_DIGITS = 12
-_CHECKPOINT = 64
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,6 @@ class Template:
     asks: list[list[str]] = field(default_factory=list)
 
 
-@dataclass
-class _Book:
-    """One topic's chain: the state before the loop, and where its ids stand."""
-
-    bids: Levels
-    asks: Levels
-    update_id: int
-    seq: int
-    restarting: bool = False
-    states: dict[int, tuple[Levels, Levels]] = field(default_factory=dict)
-
-
 class LoopedFeed:
     """Bybit files of one or several symbols, endless. ``clock``: the machine's time in ns.
 
@@ -64,7 +52,8 @@ class LoopedFeed:
         if any(info.format != "bybit_messages" for info in infos):
             raise BadInputError(f"{infos[0].path} is {infos[0].format}: only Bybit's recordings are played in a loop")
         self._clock, self._step_ms = clock, 0
-        self._books: dict[str, _Book] = {}
+        self._books: dict[str, LoopBook] = {}
+        self._restarting: set[str] = set()
         self.templates: list[Template] = []
         self._seqs: dict[str, int] = {}
         self._trades, self._index = 0, -1
@@ -72,40 +61,42 @@ class LoopedFeed:
         self._topics = frozenset(template.topic for template in self.templates)
 
     def _build(self, infos: list[FileInfo]) -> None:
-        states: dict[str, tuple[Levels, Levels]] = {}
         for payload in [frame.payload for frame in frames(infos)]:
             topic, kind, update_id, seq = describe(payload)
-            symbol = topic.rpartition(".")[2]
             if kind == TRADES:
-                said = json.loads(payload)
-                self.templates.append(Template(topic, TRADES, _pattern(payload), len(said["data"])))
+                trades = len(json.loads(payload)["data"])
+                self.templates.append(Template(topic, TRADES, _pattern(payload), trades))
             elif kind == BOOK:
-                said = json.loads(payload)
-                data = said["data"]
-                if topic not in states:
-                    if said["type"] != "snapshot":
-                        raise BadInputError(f"the recording of {topic} begins without a snapshot: its book is unknown")
-                    states[topic] = (dict(data["b"]), dict(data["a"]))
-                    self._books[topic] = _Book(dict(data["b"]), dict(data["a"]), update_id, seq)
-                    self._seqs[symbol] = max(seq, self._seqs.get(symbol, 0))
-                    continue
-                bids, asks = data["b"], data["a"]
-                if said["type"] == "snapshot":
-                    old_bids, old_asks = states[topic]
-                    bids, asks = difference(old_bids, dict(bids)), difference(old_asks, dict(asks))
-                    payload = _delta_text(said, bids, asks)
-                apply_levels(states[topic][0], bids)
-                apply_levels(states[topic][1], asks)
-                self.templates.append(Template(topic, BOOK, _pattern(payload), 0, bids, asks))
-        for topic, state in states.items():
-            book = self._books[topic]
-            sides = [difference(old, new) for old, new in zip(state, (book.bids, book.asks), strict=True)]
-            said = {"topic": topic, "type": "delta", "ts": 0, "data": {"s": topic.rpartition(".")[2]}, "cts": 0}
-            said["data"] |= {"b": [], "a": [], "u": 0, "seq": 0}
-            text = _delta_text(said, *sides)
-            self.templates.append(Template(topic, BOOK, _pattern(text), 0, *sides))
+                self._build_book(json.loads(payload), payload, update_id, seq)
+        for topic, book in self._books.items():
+            data = {"s": topic.rpartition(".")[2], "b": [], "a": [], "u": 0, "seq": 0}
+            said = {"topic": topic, "type": "delta", "ts": 0, "data": data, "cts": 0}
+            self._add(topic, said, *book.way_back())
         if not self._books:
             raise BadInputError(f"{infos[0].path} holds no book: a market needs one")
+
+    def _build_book(self, said: dict[str, Any], payload: bytes, update_id: int, seq: int) -> None:
+        topic, bids, asks = said["topic"], said["data"]["b"], said["data"]["a"]
+        book = self._books.get(topic)
+        if book is None:
+            if said["type"] != "snapshot":
+                raise BadInputError(f"the recording of {topic} begins without a snapshot: its book is unknown")
+            self._books[topic] = LoopBook(dict(bids), dict(asks), update_id, seq)
+            symbol = topic.rpartition(".")[2]
+            self._seqs[symbol] = max(seq, self._seqs.get(symbol, 0))
+        elif said["type"] == "snapshot":
+            old_bids, old_asks = book.at(len(self.templates))
+            self._add(topic, said, difference(old_bids, dict(bids)), difference(old_asks, dict(asks)))
+        else:
+            book.add(len(self.templates), bids, asks)
+            self.templates.append(Template(topic, BOOK, _pattern(payload), 0, bids, asks))
+
+    def _add(self, topic: str, said: dict[str, Any], bids: Changes, asks: Changes) -> None:
+        """Append a delta of our own making, with the fields of the message ``said``."""
+        text = {**said, "type": "delta", "data": {**said["data"], "b": bids, "a": asks}}
+        self._books[topic].add(len(self.templates), bids, asks)
+        pattern = _pattern(json.dumps(text, separators=(",", ":")).encode())
+        self.templates.append(Template(topic, BOOK, pattern, 0, bids, asks))
 
     def next_ns(self) -> int | None:
         """Return 0: a loop has no times of its own."""
@@ -120,6 +111,10 @@ class LoopedFeed:
         """Return the topics of the books."""
         return list(self._books)
 
+    def canonical(self, topic: str) -> str:
+        """Return ``topic``: Bybit's have one name each."""
+        return topic
+
     def offers(self, topic: str) -> bool:
         """Return whether the recording has ``topic``."""
         return topic in self._topics
@@ -132,8 +127,9 @@ class LoopedFeed:
         update_id = -1
         if template.kind == BOOK:
             book = self._books[topic]
-            if book.restarting:
-                book.update_id, book.restarting = 0, False
+            if topic in self._restarting:
+                self._restarting.discard(topic)
+                book.update_id = 0
             book.update_id = update_id = book.update_id + 1
             book.seq = seq
         now_ns = self._clock()
@@ -149,18 +145,7 @@ class LoopedFeed:
 
     def book_at(self, topic: str, index: int) -> tuple[Levels, Levels]:
         """Return (bids, asks) of ``topic`` after template ``index`` of any pass; −1: before the first."""
-        book = self._books[topic]
-        start = max((i for i in book.states if i <= index), default=-1)
-        bids, asks = book.states.get(start, (book.bids, book.asks))
-        bids, asks = dict(bids), dict(asks)
-        for i in range(start + 1, index + 1):
-            template = self.templates[i]
-            if template.topic == topic:
-                apply_levels(bids, template.bids)
-                apply_levels(asks, template.asks)
-            if i % _CHECKPOINT == 0:
-                book.states[i] = (dict(bids), dict(asks))
-        return bids, asks
+        return self._books[topic].at(index)
 
     def snapshot(self, topic: str) -> bytes:
         """Return the snapshot of the book as it stands after the last message; empty for other topics."""
@@ -179,7 +164,7 @@ class LoopedFeed:
     def restart(self, topic: str) -> None:
         """Begin the update ids of ``topic`` at 1 again, with its next message."""
         if topic in self._books:
-            self._books[topic].restarting = True
+            self._restarting.add(topic)
 
     def as_snapshot(self, message: Message) -> Message:
         """Return ``message``, the last one taken, as a snapshot of the book after it."""
@@ -188,17 +173,6 @@ class LoopedFeed:
     def step_clock(self, ms: int) -> None:
         """Move the exchange's clock by ``ms`` from the next message on."""
         self._step_ms += ms
-
-
-def difference(old: Levels, new: Levels) -> list[list[str]]:
-    """Return the level changes that make ``old`` into ``new``; a deleted level has the size ``0``."""
-    gone = [[price, "0"] for price in old if price not in new]
-    return gone + [[price, size] for price, size in new.items() if old.get(price) != size]
-
-
-def _delta_text(said: dict[str, Any], bids: list[list[str]], asks: list[list[str]]) -> bytes:
-    data = {**said["data"], "b": bids, "a": asks}
-    return json.dumps({**said, "type": "delta", "data": data}, separators=(",", ":")).encode()
 
 
 def _pattern(payload: bytes) -> bytes:

@@ -24,14 +24,14 @@ FATES = ("sent", "dropped", "silenced", "malformed", "wrong_symbol", "half_frame
 DUPLICATED, REORDERED, SNAPSHOT = 1, 2, 4
 """Flags of a message: sent twice, sent late, sent as a snapshot of the book after it."""
 
-_PACK = struct.Struct("<QqqqhBBBBH")
+_PACK = struct.Struct("<QqqqiBBBBH")
 RECORD = np.dtype(
     [
         ("number", "<u8"),  # from 1, over all topics
         ("wall_ns", "<i8"),  # the sender's clock when it was made, unmoved by clock steps
         ("update_id", "<i8"),  # u, -1 for trades
         ("seq", "<i8"),
-        ("template", "<i2"),  # place in a looped recording
+        ("template", "<i4"),  # place in a looped recording
         ("topic", "u1"),
         ("fate", "u1"),
         ("flags", "u1"),

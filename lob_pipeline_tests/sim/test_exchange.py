@@ -17,8 +17,11 @@ import pytest
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.sim.exchange import Exchange, serving
 from lob_pipeline.sim.faults import KINDS, Fault, parse_fault, random_script, read_script, to_json
+from lob_pipeline.sim.feed import BOOK as FEED_BOOK
 from lob_pipeline.sim.feed import apply_levels
-from lob_pipeline.sim.looped import LoopedFeed, difference
+from lob_pipeline.sim.loop_book import difference
+from lob_pipeline.sim.looped import LoopedFeed
+from lob_pipeline.sim.looped_binance import BinanceLoop
 from lob_pipeline.sim.recorded import recorded_files
 from lob_pipeline.sim.sender_log import (
     DROPPED,
@@ -61,6 +64,32 @@ def recording(folder: Path, deltas: int = 40) -> Path:
             lines.append(trade_line(i))
     path = folder / "market.ndjson"
     path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def binance_recording(folder: Path) -> Path:
+    """Stamped lines: deltas, a REST snapshot that comes after the first of them, quotes and trades in between."""
+    lines = []
+    for i in range(1, 41):
+        u, ms = 1_000 + i - 1, TS + 100 * i
+        head = {"e": "depthUpdate", "E": ms, "T": ms - 1, "s": "BTCUSDT", "U": u, "u": u, "pu": u - 1}
+        delta = {**head, "b": [["100.00", f"{i}"]], "a": [["100.10", f"{i}"], [f"{101 + i % 5}.00", f"{i % 2}"]]}
+        lines.append(("depth@0ms", delta))
+        if i == 10:
+            book = {"bids": [["100.00", "9"], ["99.00", "5"]], "asks": [["100.10", "9"], ["101.00", "5"]]}
+            lines.append(("depthSnapshot", {"lastUpdateId": 1_006, "E": ms, "T": ms - 1, **book}))
+        if i % 2 == 0:
+            quote = {"e": "bookTicker", "u": u, "s": "BTCUSDT", "b": "100.00", "B": f"{i}", "a": "100.10", "A": f"{i}"}
+            lines.append(("bookTicker", {**quote, "T": ms - 1, "E": ms}))
+        if i % 3 == 0:
+            trade = {"e": "trade", "E": ms, "T": ms - 1, "s": "BTCUSDT", "t": 500 + i // 3, "p": "100.10", "q": "1"}
+            lines.append(("trade", {**trade, "X": "MARKET", "m": False}))
+    texts = []
+    for i, (name, said) in enumerate(lines):
+        body = said if name == "depthSnapshot" else {"stream": f"btcusdt@{name}", "data": said}
+        texts.append(f"{(TS + 100 * i) * 1_000_000} {json.dumps(body, separators=(',', ':'))}")
+    path = folder / "btcusdt_20260809.ndjson"
+    path.write_text("\n".join(texts) + "\n")
     return path
 
 
@@ -146,6 +175,107 @@ def test_a_loop_goes_on_without_a_seam(tmp_path: Path) -> None:
     assert len(trade_ids) == passes * 8
 
 
+def test_a_binance_loop_goes_on_without_a_seam(tmp_path: Path) -> None:
+    """The chain of pu, quotes at their update ids, trade ids: over every pass, and REST answers are the book."""
+    feed = BinanceLoop(recorded_files([binance_recording(tmp_path)]))
+    bids, asks = (dict(side) for side in feed.book_at("BTCUSDT", -1))
+    last_u, last_t, quotes, compared = 1_009, 0, 0, 0
+    assert json.loads(feed.rest("BTCUSDT", 1000))["lastUpdateId"] == last_u
+    for _ in range(3 * len(feed.templates)):
+        message = feed.take()
+        said = json.loads(message.payload)
+        if message.kind == FEED_BOOK:
+            assert (said["pu"], said["U"]) == (last_u, last_u + 1)
+            assert message.update_id == said["u"] > last_u
+            last_u = said["u"]
+            apply_levels(bids, said["b"])
+            apply_levels(asks, said["a"])
+            rest = json.loads(feed.rest("BTCUSDT", 1000))
+            assert (dict(rest["bids"]), dict(rest["asks"]), rest["lastUpdateId"]) == (bids, asks, last_u)
+            compared += 1
+        elif message.topic.endswith("@trade"):
+            assert said["t"] == last_t + 1 or last_t == 0
+            last_t = said["t"]
+        else:
+            quotes += said["u"] == last_u
+            assert said["b"] == max(bids, key=float)
+    assert (compared, quotes) == (3 * 31, 3 * 15)
+    assert {feed.canonical("btcusdt@depth@100ms"), *feed.books()} == {"btcusdt@depth"}
+    assert feed.offers("btcusdt@bookTicker")
+    assert not feed.offers("ethusdt@depth@100ms")
+    assert feed.rest("ETHUSDT", 10) == b""
+
+
+@pytest.mark.parametrize("combined", [True, False])
+def test_a_binance_client_bridges_the_loop(tmp_path: Path, combined: bool) -> None:
+    """Subscribe, buffer, take the REST snapshot, drop what it holds already: the chain and the book follow."""
+    exchange = Exchange([binance_recording(tmp_path)], loop=True, rate=1_000, log=tmp_path / "log")
+    heard: list[dict[str, Any]] = []
+    rest: list[dict[str, Any]] = []
+
+    async def talk(url: str) -> None:
+        from websockets.asyncio.client import connect
+
+        def ask() -> dict[str, Any]:
+            target = url.replace("ws:", "http:") + "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+            with urllib.request.urlopen(target, timeout=20) as answer:
+                return json.loads(answer.read())
+
+        async with connect(url + ("/stream" if combined else "/ws"), compression=None, close_timeout=0.1) as socket:
+            await socket.send(json.dumps({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 9}))
+            last = 0
+            while len(rest) < 2 or last < rest[1]["lastUpdateId"]:
+                heard.append(json.loads(await asyncio.wait_for(socket.recv(), 60)))
+                last = (heard[-1].get("data") or heard[-1]).get("u", 0)
+                if len(rest) < 2 and len(heard) in (20, 120):
+                    rest.append(await asyncio.to_thread(ask))
+
+    with serving(exchange) as url:
+        asyncio.run(talk(url))
+    assert heard[0] == {"result": None, "id": 9}
+    if combined:
+        assert {m["stream"] for m in heard[1:]} == {"btcusdt@depth@100ms"}
+    deltas = [m["data"] if combined else m for m in heard[1:]]
+    assert all(two["pu"] == one["u"] for one, two in pairwise(deltas))
+    one, two = rest
+    between = [d for d in deltas if one["lastUpdateId"] < d["u"] <= two["lastUpdateId"]]
+    assert between[0]["U"] <= one["lastUpdateId"] + 1
+    bids = dict(one["bids"])
+    for delta in between:
+        apply_levels(bids, delta["b"])
+    assert between[-1]["u"] == two["lastUpdateId"]
+    assert bids == dict(two["bids"])
+
+
+def test_a_binance_recording_must_bridge(tmp_path: Path) -> None:
+    path = binance_recording(tmp_path)
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "lastUpdateId" not in line) + "\n")
+    with pytest.raises(BadInputError, match="no REST snapshot bridges"):
+        BinanceLoop(recorded_files([path]))
+    lines = binance_recording(tmp_path).read_text().splitlines()
+    del lines[[i for i, line in enumerate(lines) if "depthUpdate" in line][25]]
+    path.write_text("\n".join(line for line in lines if "bookTicker" not in line) + "\n")
+    with pytest.raises(BadInputError, match="has a gap behind update"):
+        BinanceLoop(recorded_files([path]))
+
+
+@pytest.mark.real
+def test_a_real_binance_recording_loops(real_data: Path) -> None:
+    feed = BinanceLoop(recorded_files([real_data / "binance_resync" / "raw_1772137284.ndjson.gz"]))
+    assert sorted(feed.books()) == ["btcusdt@depth", "ethusdt@depth"]
+    last: dict[str, int] = {}
+    for _ in range(2 * len(feed.templates) + 5):
+        message = feed.take()
+        said = json.loads(message.payload)
+        if message.kind == FEED_BOOK:
+            assert said["pu"] == last.get(message.topic, said["pu"])
+            last[message.topic] = said["u"]
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        rest = json.loads(feed.rest(symbol, 1000))
+        assert rest["lastUpdateId"] == last[f"{symbol.lower()}@depth"]
+        assert float(rest["bids"][0][0]) < float(rest["asks"][0][0])
+
+
 def test_difference_is_what_a_delta_says() -> None:
     old, new = {"1": "5", "2": "6", "3": "7"}, {"2": "6", "3": "8", "4": "9"}
     changed = difference(old, new)
@@ -199,7 +329,7 @@ def test_two_clients_hear_the_same_market(tmp_path: Path) -> None:
     words = json.dumps({"op": "subscribe", "args": [BOOK]})
 
     async def both(url: str) -> None:
-        one = asyncio.create_task(first.hear(url, lambda c: len(c.frames) > 400, words))
+        one = asyncio.create_task(first.hear(url, lambda c: len(second.frames) > 200, words))
         while len(first.frames) < 100:
             await asyncio.sleep(0.01)
         await second.hear(url, lambda c: len(c.frames) > 200, words)
@@ -497,10 +627,13 @@ def test_binance_s_rest_snapshot_bridges(real_data: Path) -> None:
         from websockets.asyncio.client import connect
 
         async with connect(url, compression=None, max_size=None, close_timeout=0.1) as socket:
-            while len(heard) < 1200:
+            last = 0
+            while len(rest) < 2 or last < rest[1]["lastUpdateId"]:
                 said = json.loads(await asyncio.wait_for(socket.recv(), 20))
                 heard.append(said)
-                if len(heard) in (250, 1100):
+                if said.get("type") == "depthUpdate" and said["symbol"] == "BTCUSDT":
+                    last = said["data"]["u"]
+                if len(heard) in (250, 900):
                     target = url.replace("ws:", "http:") + "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
                     rest.append(await asyncio.to_thread(get, target))
 
