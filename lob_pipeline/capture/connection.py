@@ -297,7 +297,7 @@ class Connection:
         """
         lane = self._lanes[track.topic.key]
         found = snapshot_id(body)
-        reaches = found >= 0 and found >= track.chain_first_id - 1
+        reaches = found >= 0 <= track.chain_first_id <= found + 1
         lane.add(wall_ns, mono_ns, body, readable=found >= 0 and (reaches or streamed))
         if reaches:
             track.mended()
