@@ -57,8 +57,9 @@ def judge(mutant: Outcome, clean: Outcome) -> Judgement:
     barred = [s.name for s in mutant.said if s.status == "not_judged" and _status(clean, s) == "passed"]
     if not wrong and barred and not _rows_lost(mutant, clean):
         return Judgement(KILLED, barred[0], "not judged", "published, barred from training")
-    lost = "rows are missing and nothing says so" if _rows_lost(mutant, clean) else "flow columns differ, or trades"
-    return Judgement(SURVIVED, "", wrong or lost)
+    if not wrong and _rows_lost(mutant, clean):
+        wrong = "rows are missing and nothing says so"
+    return Judgement(SURVIVED, "", wrong or "closing times, flow columns or trades differ")
 
 
 def _same(outcome: Outcome, said: Said) -> Said | None:
@@ -124,7 +125,11 @@ def digest(outcome: Outcome) -> str:
 
 
 def _wrong(mutant: Outcome, clean: Outcome) -> str:
-    """Return what was published as valid and is not the clean recording's, empty when nothing."""
+    """Return what was published as valid and is not the clean recording's, empty when nothing.
+
+    Of rows only the levels count: where a message is lost, another one closes the row before it and the flow of the row
+    behind it starts anew.
+    """
     for date, rows in mutant.books.items():
         if date not in clean.books:
             if rows["valid"].any():
@@ -137,7 +142,7 @@ def _wrong(mutant: Outcome, clean: Outcome) -> str:
         if not inside.all() or (good["ts_ns"][known][at] != rows["ts_ns"][seen]).any():
             return f"valid rows on {date} at instants that have none"
         for name in rows:
-            if name.startswith(_LEVELS) or name == "close_ns":
+            if name.startswith(_LEVELS):
                 differs = rows[name][seen] != good[name][known][at]
                 if differs.any():
                     return f"{int(differs.sum())} valid rows on {date} differ in {name}"
