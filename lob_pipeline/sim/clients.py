@@ -37,6 +37,11 @@ class Client:
         """Queue one message."""
         self.waiting.append(frame_of(payload))
 
+    def wrapped(self, topic: str, payload: bytes) -> bytes:
+        """Return a message as the frame of a combined stream."""
+        name = (self.topics or {}).get(topic, topic).encode()
+        return frame_of(b'{"stream":"%b","data":%b}' % (name, payload))
+
     def flush(self) -> None:
         """Write what waits. A connection that is closing takes nothing more."""
         if self.waiting:

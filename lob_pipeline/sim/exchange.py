@@ -24,6 +24,7 @@ from lob_pipeline.sim.recorded import recorded_files
 from lob_pipeline.sim.sender_log import NOBODY, SENT, SILENCED, SenderLog
 from lob_pipeline.sim.serving import serving
 from lob_pipeline.sim.talk import Said, hear_binance, hear_bybit, parse_words, rest_answer
+from lob_pipeline.sim.talk_checked import hear_kraken, hear_okx
 from lob_pipeline.sim.trouble import Trouble
 from lob_pipeline.venues.detect import FileInfo
 
@@ -65,7 +66,6 @@ class Exchange:
             raise BadInputError("a market without end needs a pace: give the messages a second with --rate")
         infos = recorded_files(paths)
         self.feed: Feed = _looped(infos) if loop else RecordedFeed(infos)
-        self.bybit = self.feed.bybit
         self._speed, self._rate, self._miss = speed, rate, miss
         script = list(faults or [])
         if drop_after is not None:
@@ -87,7 +87,7 @@ class Exchange:
         self.connections += 1
         path = connection.request.path if connection.request else ""
         client = Client(connection, f"loopback-{self.connections}", combined=path.startswith("/stream"))
-        if not self.bybit and not self.feed.endless:
+        if self.feed.family == "binance" and not self.feed.endless:
             client.topics = None
         self._clients.append(client)
         self._note("connected", client=client.name)
@@ -159,14 +159,21 @@ class Exchange:
             self._log.close()
 
     async def _hear(self, client: Client, text: str | bytes) -> None:
+        if text in ("ping", b"ping"):  # OKX's
+            client.say(b"pong")
+            client.flush()
+            return
         words = parse_words(text)
         self.received.append(words)
+        await self._obey(client, self._answer(client, words))
+
+    def _answer(self, client: Client, words: dict[str, Any]) -> Said:
         have = (client.topics or {}).values()
-        if self.bybit:
-            said = hear_bybit(words, self.feed, have, client.name, self.feed.endless)
-        else:
-            said = hear_binance(words, have)
-        await self._obey(client, said)
+        if self.feed.family == "bybit":
+            return hear_bybit(words, self.feed, have, client.name, self.feed.endless)
+        if self.feed.family == "okx":
+            return hear_okx(words)
+        return hear_kraken(words) if self.feed.family == "kraken" else hear_binance(words, have)
 
     async def _obey(self, client: Client, said: Said) -> None:
         for late in self._trouble.held_back() if said.subscribed else []:
@@ -241,10 +248,10 @@ class Exchange:
     def _to_all(self, payload: bytes, topic: str, *, half: bool = False) -> tuple[int, bool]:
         """Queue one message (b"": only count) to whom it concerns. Returns (receivers, whether one is kept silent)."""
         frame = frame_of(payload) if payload else b""
-        wrap = self.feed.endless and not self.bybit
+        wrap = self.feed.endless and self.feed.family == "binance"
         receivers, silenced = 0, False
         for client in self._clients:
-            if not client.listens or (self.feed.endless and topic not in (client.topics or ())):
+            if not client.listens or (self.feed.by_topic and topic not in (client.topics or ())):
                 continue
             if topic in client.silent:
                 if asyncio.get_running_loop().time() < client.silent[topic]:
@@ -253,16 +260,12 @@ class Exchange:
                 del client.silent[topic]
             receivers += 1
             if frame:
-                own = frame if not wrap or not client.combined else self._wrapped(client, topic, payload)
+                own = frame if not wrap or not client.combined else client.wrapped(topic, payload)
                 client.waiting.append(own[: len(own) // 2] if half else own)
             if half:
                 client.flush()
                 client.cut(reset=False)
         return receivers, silenced
-
-    def _wrapped(self, client: Client, topic: str, payload: bytes) -> bytes:
-        name = (client.topics or {}).get(topic, topic).encode()
-        return frame_of(b'{"stream":"%b","data":%b}' % (name, payload))
 
     def _flush(self, now: float) -> None:
         if now < self._slow_until:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lob_pipeline.core.units import NS_PER_MS
 from lob_pipeline.sim.recorded import Frame, frames
+from lob_pipeline.sim.talk_checked import kraken_topic, okx_topic
 from lob_pipeline.venues.detect import FileInfo
 
 BOOK, TRADES, OTHER = 1, 2, 3
@@ -47,10 +48,14 @@ class Message(NamedTuple):
 
 
 class Feed(Protocol):
-    """Messages in order, and the market as it stands after the last one taken."""
+    """Messages in order, and the market as it stands after the last one taken.
 
-    bybit: bool
+    ``by_topic``: clients get what they subscribed to; else the whole recording.
+    """
+
+    family: str
     endless: bool
+    by_topic: bool
 
     def next_ns(self) -> int | None:
         """Return when the recording had the next message (0: unknown), None when there is none."""
@@ -91,6 +96,9 @@ def describe(payload: bytes) -> tuple[str, int, int, int]:
         update = [int(m[1]) for m in _UPDATE.finditer(payload)] if kind == BOOK else []
         seq = _SEQ.search(payload)
         return topic, kind, update[-1] if update else -1, int(seq[1]) if seq else -1
+    if topic := okx_topic(payload) or kraken_topic(payload):
+        kind = BOOK if topic.startswith("book") else TRADES if topic.startswith("trade") else OTHER
+        return topic, kind, -1, -1
     event, symbol = _EVENT.search(payload), _SYMBOL.search(payload)
     stream = _STREAM.search(payload)
     if stream:
@@ -112,7 +120,8 @@ class RecordedFeed:
 
     def __init__(self, infos: list[FileInfo]) -> None:
         self.infos = infos
-        self.bybit = infos[0].format == "bybit_messages"
+        self.family = infos[0].family
+        self.by_topic = self.family in ("okx", "kraken")
         self._source = frames(infos)
         self._ahead = next(self._source, None)
         self._count = 0
@@ -147,7 +156,7 @@ class RecordedFeed:
 
     def books(self) -> list[str]:
         """Return the topics of Bybit books that were seen so far: a recording is not read ahead."""
-        return [topic for topic, last in self._last.items() if last.kind == BOOK and self.bybit]
+        return [topic for topic, last in self._last.items() if last.kind == BOOK and self.family == "bybit"]
 
     def canonical(self, topic: str) -> str:
         """Return ``topic``."""
@@ -166,7 +175,7 @@ class RecordedFeed:
 
     def rest(self, symbol: str, limit: int) -> bytes:
         """Return Binance's REST answer for the book that the recording shows; empty where it shows none."""
-        return b"" if self.bybit else rest_after(frames(self.infos), self._count, symbol, limit)
+        return rest_after(frames(self.infos), self._count, symbol, limit) if self.family == "binance" else b""
 
     def restart(self, topic: str) -> None:
         """Begin the update ids of ``topic`` at 1 again, with its next message."""

@@ -45,8 +45,9 @@ class LoopedFeed:
     Raises ``BadInputError`` for other venues' files, and for a book that does not begin with a snapshot.
     """
 
-    bybit = True
+    family = "bybit"
     endless = True
+    by_topic = True
 
     def __init__(self, infos: list[FileInfo], clock: Callable[[], int] = time.time_ns) -> None:
         if any(info.format != "bybit_messages" for info in infos):

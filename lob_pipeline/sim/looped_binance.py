@@ -56,8 +56,9 @@ class BinanceLoop:
     Raises ``BadInputError`` when no REST snapshot of the files bridges into their deltas, or the chain breaks.
     """
 
-    bybit = False
+    family = "binance"
     endless = True
+    by_topic = True
 
     def __init__(self, infos: list[FileInfo], clock: Callable[[], int] = time.time_ns) -> None:
         if any(info.family != "binance" for info in infos):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.core.units import NS_PER_MS
+from lob_pipeline.core.units import NS_PER_MS, NS_PER_S
 from lob_pipeline.venues.binance import stamp_end
 from lob_pipeline.venues.decode import read_recv_times
 from lob_pipeline.venues.detect import FileInfo, detect_file
@@ -83,6 +84,17 @@ def _frames_of(info: FileInfo) -> Iterator[Frame]:
     for data, size, _ in open_source(info.path):
         for line in bytes(data[:size]).split(b"\n")[:-1]:
             text = line.rstrip(b"\r")
-            if text:
+            if info.family in ("okx", "kraken"):
+                yield from _unwrapped(text)
+            elif text:
                 yield Frame(text, times[number] if number < len(times) else 0)
             number += 1
+
+
+def _unwrapped(line: bytes) -> Iterator[Frame]:
+    """Yield what a line of a wrapped recording received; answers to subscriptions are the exchange's own business."""
+    said = json.loads(line) if line else {}
+    if isinstance(said, dict) and said.get("t") == "recv" and '"event"' not in said["data"][:80]:
+        yield Frame(said["data"].encode(), round(said["ts"] * NS_PER_S))
+    elif line and not (isinstance(said, dict) and ("t" in said or "event" in said)):
+        yield Frame(line, 0)

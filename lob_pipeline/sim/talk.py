@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.sim.feed import Feed
+
+if TYPE_CHECKING:
+    from lob_pipeline.sim.feed import Feed
 
 _DEPTH_PATHS = {"/fapi/v1/depth": 500, "/dapi/v1/depth": 500, "/api/v3/depth": 100}
 """REST paths of a book, and the levels they give when none is asked for."""
