@@ -35,7 +35,7 @@ def _sniff_csv(line: bytes, said: Said) -> bool:
     if header is None:
         if not bybit_csv.is_header(line):
             return False
-        said.scratch["header"] = line.decode("ascii").removesuffix("\r").split(",")
+        said.scratch["header"] = line.decode("ascii", "replace").removesuffix("\r").split(",")
         said.streams["trades"] = None
         return True
     cells = line.decode("ascii", "replace").split(",")

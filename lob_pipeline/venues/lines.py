@@ -64,7 +64,7 @@ def parse_object(line: bytes, start: int = 0) -> dict[str, Any]:
         raise UnreadableError(
             "one JSON message", shown(text[error.pos : error.pos + 40]) or "the line's end", start + at
         ) from error
-    except (RecursionError, ValueError) as error:  # absurd nesting; integers of thousands of digits
+    except (RecursionError, ValueError, ArithmeticError) as error:  # absurd nesting, thousands of digits, exponents
         raise UnreadableError("one JSON message", shown(str(error)), start) from error
     if not isinstance(found, dict):
         raise UnreadableError("a JSON object", shown(text), start)

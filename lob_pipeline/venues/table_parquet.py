@@ -66,7 +66,8 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadInputError(f"{path} is no whole Parquet file ({error}): write it again") from error
+        why = " ".join(str(error).split())
+        raise BadInputError(f"{path} is no whole Parquet file ({why}): write it again") from error
 
 
 def blocks(path: Path, instrument: Instrument, _info: object) -> Iterator[DecodedBlock]:
@@ -90,7 +91,8 @@ def blocks(path: Path, instrument: Instrument, _info: object) -> Iterator[Decode
                 yield _block(row, len(batch), rows.rounded_off, trades=rows.trades())
             row += len(batch)
     except (pa.ArrowException, OSError) as error:
-        raise BadInputError(f"{path} is damaged after row {row} ({error}): write it again") from error
+        why = " ".join(str(error).split())
+        raise BadInputError(f"{path} is damaged after row {row} ({why}): write it again") from error
     if kind == "levels":
         yield _block(row, 0, [0], book=messages.take(np.empty((0, card.TRADE_WIDTH), np.int64), last=True))
 

@@ -54,7 +54,7 @@ def parse_value(text: str) -> Any:
     except json.JSONDecodeError as error:
         found = shown(text[error.pos : error.pos + 40]) or "the line's end"
         raise UnreadableError("one JSON message", found, error.pos) from error
-    except (RecursionError, ValueError) as error:  # absurd nesting; integers of thousands of digits
+    except (RecursionError, ValueError, ArithmeticError) as error:  # absurd nesting, thousands of digits, exponents
         raise UnreadableError("one JSON message", shown(str(error))) from error
 
 
