@@ -81,8 +81,17 @@ def sizes_in_lots(instrument: Instrument, m2: Int, sizes_quote: tuple[int, ...])
         row = [instrument.order_lots(size, 1) for size in sizes_quote]
         return np.broadcast_to(np.array(row, np.int64), (m2.shape[0], len(row))).copy()
     num, den = instrument.lots_scale
-    sizes = np.array([2 * size * den for size in sizes_quote], np.int64)
-    return -(-sizes[None, :] // (m2[:, None] * num))
+    return np.stack([_whole_lots(2 * size * den, m2 * num) for size in sizes_quote], axis=1)
+
+
+def _whole_lots(value: int, worth: Int) -> Int:
+    """Return ⌈value / worth⌉ (n,), exact; what exceeds 2^62 lots, more than any book holds, is that.
+
+    Where a lot is 10^-8 of a coin that is quoted in another one, ``value`` leaves 64 bits.
+    """
+    if value < 1 << 63:
+        return -(np.int64(-value) // worth)
+    return np.array([min(-(-value // one), 1 << 62) for one in worth.tolist()], np.int64)
 
 
 def _matrix(rows: Columns, side: str, what: str, keep: npt.NDArray[np.bool_]) -> Int:
@@ -115,7 +124,7 @@ def row_costs(rows: Columns, instrument: Instrument, sizes_quote: tuple[int, ...
     for ticks, lots in ((ask, _matrix(rows, "ask", "lots", keep)), (bid, _matrix(rows, "bid", "lots", keep))):
         slippage, short = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
         walk_rows(ticks, lots, q, slippage, short)
-        bps = 2e4 * slippage / (q * m2[:, None])
+        bps = 2e4 * slippage / (q.astype(np.float64) * m2[:, None])  # the product of whole numbers may leave 64 bits
         found.append(np.where(short, np.nan, bps))
     return RowCosts(
         ts_ns=np.asarray(rows["ts_ns"], np.int64)[keep],

@@ -162,6 +162,21 @@ def test_lots_of_part_of_a_contract_are_worth_their_part() -> None:
     assert instrument(parse_market("binance-coinm.SOLUSD_PERP"), "0.001", "1").contract_value == 10
 
 
+@pytest.mark.parametrize(
+    ("name", "tick", "lot"),
+    [("kraken.SC-EUR", "0.00001", "0.00000001"), ("kraken.ADA-XBT", "0.00000001", "0.00000001"),
+     ("kraken.OCEAN-XBT", "0.000000001", "0.00000001"), ("bybit-linear.BTCUSDT", "0.1", "0.001")],
+)  # fmt: skip
+def test_orders_of_the_finest_grids_are_counted_exactly(name: str, tick: str, lot: str) -> None:
+    """Twice the quote over tick times lot leaves 64 bits where a coin is quoted in another one."""
+    it = instrument(parse_market(name), tick, lot)
+    m2 = np.array([4_571, 8_598, 1_300_001, 3], np.int64)
+    found = sizes_in_lots(it, m2, (1_000, 500_000))
+    for row, twice_mid in zip(found.tolist(), m2.tolist(), strict=True):
+        for lots, size in zip(row, (1_000, 500_000), strict=True):
+            assert lots == min(it.order_lots(size, twice_mid), 1 << 62)
+
+
 def test_a_message_of_another_contract_is_refused(tmp_path: Path) -> None:
     depth = {"e": "depthUpdate", "E": 1680652700460, "T": 1680652700458, "ps": "ETHUSD", "U": 1, "u": 2, "pu": 0}
     line = json.dumps(depth | {"s": "ETHUSD_PERP", "b": [["1800.01", "5"]], "a": []})

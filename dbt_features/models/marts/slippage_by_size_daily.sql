@@ -17,7 +17,10 @@ books as (
 orders as (
   select b.*, s.size_quote,
     case when b.contract = 'inverse' then ceil(s.size_quote / b.contract_value)::bigint
-      else (2 * s.size_quote * b.value_den + b.m2 * b.value_num - 1) // (b.m2 * b.value_num) end as q_lots
+      else least(
+        ((2 * s.size_quote)::hugeint * b.value_den + b.m2 * b.value_num - 1) // (b.m2 * b.value_num),
+        4611686018427387904::hugeint
+      )::bigint end as q_lots
   from books as b cross join sizes as s
 ),
 
