@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 from lob_pipeline.capture.config import MAX_FRAME_BYTES, QUEUE_FRAMES
 from lob_pipeline.capture.desk import Desk
 from lob_pipeline.capture.lane import LaneWriter
-from lob_pipeline.capture.rest import FetchError, fetch, in_thread
+from lob_pipeline.capture.mend import Mender
 from lob_pipeline.capture.track import Track
 from lob_pipeline.capture.watch import ClockWatch, Watch
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument, Market
-from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.venues.protocol import CONTROL, DELTA, SNAPSHOT, TRADES, UNREAD, Heard, Protocol
-from lob_pipeline.venues.protocol_binance import SNAPSHOT_KEY, snapshot_id
+from lob_pipeline.venues.protocol_binance import SNAPSHOT_KEY
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-_STALE_SNAPSHOTS = 10
-_STALE_WAIT_S = 1.0
 _REFUSALS = (b'"success":false', b'"error"', b'"event":"error"', b'"errorMessage"')
 
 
@@ -62,10 +59,11 @@ class Connection:
     def __post_init__(self) -> None:
         self._hear = self.line.protocol.hear
         self.tracks: dict[bytes, Track] = {}
-        self._lanes: dict[bytes, LaneWriter] = {}
+        self.lane_of: dict[bytes, LaneWriter] = {}
         self.lanes: list[LaneWriter] = []
         self._requests = 0
-        self._socket: ClientConnection | None = None
+        self.mender = Mender(self)
+        self.socket: ClientConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: Exception | None = None
         self.clock = ClockWatch(self.desk, self.line.url, self.number)
@@ -79,9 +77,9 @@ class Connection:
                     lane = LaneWriter(self.desk, market, topic.lane, self.number, fresh and topic.lane == "main")
                     of_market[topic.lane] = lane
                     self.lanes.append(lane)
-                self._lanes[topic.key] = lane
+                self.lane_of[topic.key] = lane
                 self.tracks[topic.key] = self._track(market, topic)
-        self._books = [t for t in self.tracks.values() if t.topic.kind == "book"]
+        self.books = [t for t in self.tracks.values() if t.topic.kind == "book"]
 
     def _track(self, market: Market, topic: Any) -> Track:
         return Track(
@@ -125,11 +123,11 @@ class Connection:
             return f"it answers, but not as a websocket server: {error}"
         except (OSError, TimeoutError, EOFError) as error:
             return str(getattr(error, "strerror", None) or error or type(error).__name__)
-        self._socket = socket
+        self.socket = socket
         self.connected = True
         try:
             await self._subscribe_all()
-            self._start(Watch(self).run())
+            self.start(Watch(self).run())
             while True:
                 self.take(await socket.recv(decode=False))
         except ConnectionClosed as error:
@@ -143,21 +141,24 @@ class Connection:
         """Ask for every topic. A request with one topic that a venue does not know may be refused as a whole: what no
         market can do without is asked for together, every extra topic alone."""
         topics = [track.topic for track in self.tracks.values()]
-        await self._subscribe([t.name for t in topics if t.lane == "main"])
+        await self.subscribe([t.name for t in topics if t.lane == "main"])
         for topic in topics:
             if topic.lane != "main":
-                await self._subscribe([topic.name])
+                await self.subscribe([topic.name])
 
-    async def _subscribe(self, names: list[str]) -> None:
-        assert self._socket is not None
-        for text in self.line.protocol.subscribe(names, self._next_request()):
-            await self._socket.send(text)
+    async def subscribe(self, names: list[str]) -> None:
+        """Subscribe to topics."""
+        assert self.socket is not None
+        for text in self.line.protocol.subscribe(names, self.next_request()):
+            await self.socket.send(text)
 
-    def _next_request(self) -> int:
+    def next_request(self) -> int:
+        """Return the number of a new request."""
         self._requests += 1
         return self._requests
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the reading, for as long as the connection lasts."""
         task = asyncio.create_task(self._guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -178,8 +179,8 @@ class Connection:
         """End the connection in good order; ``run`` then returns."""
         if not self.why:
             self.why, self.cause = why, cause
-        if self._socket is not None:
-            await self._socket.close()
+        if self.socket is not None:
+            await self.socket.close()
 
     def take(self, frame: bytes) -> None:
         """Write one frame down and follow its topic."""
@@ -196,15 +197,15 @@ class Connection:
                 self.desk.note("refused", conn=self.number, text=frame[:500].decode("utf-8", "replace"))
             return
         track = self.tracks.get(heard.key)
-        if track is None and heard.key == SNAPSHOT_KEY and len(self._books) == 1:
-            self._write_snapshot(self._books[0], wall_ns, mono_ns, frame, streamed=True)
+        if track is None and heard.key == SNAPSHOT_KEY and len(self.books) == 1:
+            self.mender.write_snapshot(self.books[0], wall_ns, mono_ns, frame, streamed=True)
             return
         if track is None or heard.kind == UNREAD:
             self._unread(track, heard, wall_ns, mono_ns, frame)
             return
         if heard.event_ms:
             self.clock.sample(wall_ns, heard.event_ms)
-        lane = self._lanes[heard.key]
+        lane = self.lane_of[heard.key]
         if heard.kind == SNAPSHOT:
             lane.turn_at_snapshot()
         segment = lane.add(wall_ns, mono_ns, frame)
@@ -214,16 +215,16 @@ class Connection:
         first_id = heard.first_id if heard.kind == TRADES else heard.last_id
         segment.saw(track.topic.name, first_id, heard.last_id, wall_ns)
         if heard.kind == SNAPSHOT:
-            self._see_ready()
+            self.see_ready()
         elif heard.kind == DELTA and (track.broken or not track.snapshots):
-            self._mend(track, mono_ns)
+            self.mender.mend(track, mono_ns)
 
     def _begin(self, track: Track) -> None:
         track.before = self.desk.before(track.market, track.topic.name)
         self.desk.tracks[track.market, track.topic.name] = track
 
     def _unread(self, track: Track | None, heard: Heard, wall_ns: int, mono_ns: int, frame: bytes) -> None:
-        lane = self._lanes[track.topic.key] if track else self.lanes[0]
+        lane = self.lane_of[track.topic.key] if track else self.lanes[0]
         lane.add(wall_ns, mono_ns, frame, readable=False)
         why = heard.why or f"topic {heard.key.decode('ascii', 'replace')[:80]} was not subscribed to"
         self.desk.note(
@@ -236,84 +237,18 @@ class Connection:
             wall_ns=wall_ns,
         )
 
-    def _see_ready(self) -> None:
-        if not self.ready.is_set() and all(t.snapshots for t in self._books):
+    def see_ready(self) -> None:
+        """Say so once every book has its snapshot."""
+        if not self.ready.is_set() and all(t.snapshots for t in self.books):
             self.ready.set()
-
-    def _mend(self, track: Track, mono_ns: int) -> None:
-        """Ask for a fresh snapshot of a book, not too often."""
-        config = self.desk.config
-        if track.fetching:
-            return
-        if mono_ns - track.resynced_mono_ns < config.resync_s * NS_PER_S:
-            return
-        if track.resyncs >= config.most_resyncs:
-            self._start(self.close(f"messages of {track.topic.name} stay missing", "reconnect"))
-            return
-        track.resyncs += 1
-        track.resynced_mono_ns = mono_ns
-        why = "messages are missing" if track.broken else "the book has no snapshot yet"
-        self.resync(track, why)
-
-    def resync(self, track: Track, why: str) -> None:
-        """Fetch a book's snapshot, or subscribe to its topic anew where the stream brings one."""
-        self.desk.note("resync", market=track.market, topic=track.topic.name, conn=self.number, why=why)
-        if self.line.protocol.snapshot_path is not None:
-            self._start(self._fetch(track))
-        else:
-            self._start(self._resubscribe(track))
-
-    async def _resubscribe(self, track: Track) -> None:
-        assert self._socket is not None
-        names = [track.topic.name]
-        for text in self.line.protocol.unsubscribe(names, self._next_request()):
-            await self._socket.send(text)
-        await self._subscribe(names)
-
-    async def _fetch(self, track: Track) -> None:
-        """Fetch the REST snapshot that bridges to the deltas at hand; one that is too old is fetched again."""
-        path = self.line.protocol.snapshot_path
-        assert path is not None
-        url = self.line.rest_url + path(track.topic.symbol)
-        track.fetching = True
-        for _ in range(_STALE_SNAPSHOTS):
-            try:
-                body = await in_thread(lambda: fetch(url))
-            except FetchError as error:
-                self.desk.note("snapshot_failed", market=track.market, conn=self.number, why=str(error))
-            else:
-                if self._write_snapshot(track, time.time_ns(), time.monotonic_ns(), body):
-                    track.fetching = False
-                    return
-            await asyncio.sleep(_STALE_WAIT_S)
-        await self.close(f"no snapshot of {track.market} reaches its updates", "reconnect")
-
-    def _write_snapshot(
-        self, track: Track, wall_ns: int, mono_ns: int, body: bytes, *, streamed: bool = False
-    ) -> bool:
-        """Write a REST snapshot down. Returns whether it reaches the deltas that were recorded.
-
-        One that was fetched and is of no use is kept, but not as a message: no book could begin with it.
-        """
-        lane = self._lanes[track.topic.key]
-        found = snapshot_id(body)
-        reaches = found >= 0 <= track.chain_first_id <= found + 1
-        lane.add(wall_ns, mono_ns, body, readable=found >= 0 and (reaches or streamed))
-        if reaches:
-            track.mended()
-            self._see_ready()
-        else:
-            why = "it holds no book" if found < 0 else f"its id {found} is older than update {track.chain_first_id}"
-            self.desk.note("snapshot_failed", market=track.market, conn=self.number, why=why)
-        return reaches
 
     def flush(self, wall_ns: int) -> None:
         """Write what came; turn segments over that are full or whose hour is past."""
         for lane in self.lanes:
             if lane.tick(wall_ns):
-                for track in self._books:
+                for track in self.books:
                     if track.market == str(lane.market):
-                        self.resync(track, "a new segment begins with a snapshot")
+                        self.mender.resync(track, "a new segment begins with a snapshot")
 
     def handles_to_sync(self) -> list[int]:
         """Return handles of segments that were written to since the last call; the caller closes them."""

@@ -51,7 +51,7 @@ class Watch:
 
     async def _ping(self) -> None:
         connection = self._connection
-        socket = connection._socket
+        socket = connection.socket
         assert socket is not None
         if connection.line.protocol.ping:
             await socket.send(connection.line.protocol.ping)
@@ -88,7 +88,7 @@ class Watch:
             action=action,
         )
         if action == "resubscribe":
-            connection.resync(track, "silence")
+            connection.mender.resync(track, "silence")
         elif action == "reconnect":
             await connection.close(f"{track.topic.name} stays silent", "reconnect")
             return True

@@ -92,7 +92,7 @@ def test_books_without_ids_begin_every_segment_with_a_snapshot(tmp_path: Path) -
     home = Home(tmp_path)
     connection = connected(home, fresh_start=True)
     asked: list[str] = []
-    connection.resync = lambda track, why: asked.append(track.topic.name)  # type: ignore[method-assign]
+    connection.mender.resync = lambda track, why: asked.append(track.topic.name)  # type: ignore[method-assign]
     for frame in (book("snapshot", 1), book("delta", 2)):
         connection.take(frame)
     hour_later = connection.lanes[0].segment.opened_ns + 3_600_000_000_000  # type: ignore[union-attr]
@@ -109,14 +109,14 @@ def test_only_a_snapshot_that_reaches_the_updates_counts(tmp_path: Path) -> None
     """One that is older is kept, but not as a message: no book could begin with it."""
     home = Home(tmp_path)
     connection = connected(home, USDM)
-    connection._mend = lambda track, mono_ns: None  # type: ignore[method-assign]
+    connection.mender.mend = lambda track, mono_ns: None  # type: ignore[method-assign]
     connection.take(depth(10, 12, 9))
     track = connection.tracks[b"btcusdt@depth"]
     bodies = [b'{"lastUpdateId":%d,"bids":[],"asks":[]}' % update for update in (8, 9)]
-    assert not connection._write_snapshot(track, 1, 1, bodies[0])
+    assert not connection.mender.write_snapshot(track, 1, 1, bodies[0])
     assert not connection.ready.is_set()
-    assert not connection._write_snapshot(track, 1, 1, b"<html>busy</html>")
-    assert connection._write_snapshot(track, 1, 1, bodies[1])
+    assert not connection.mender.write_snapshot(track, 1, 1, b"<html>busy</html>")
+    assert connection.mender.write_snapshot(track, 1, 1, bodies[1])
     assert connection.ready.is_set()
     connection.let_go()
     assert [line.readable for line in recorded(home)] == [True, False, False, True]
