@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.units import NS_PER_S
-from lob_pipeline.sim.clients import Client, frame_of
+from lob_pipeline.sim.audience import Audience
+from lob_pipeline.sim.clients import Client
 from lob_pipeline.sim.faults import Fault
 from lob_pipeline.sim.feed import Feed, RecordedFeed
 from lob_pipeline.sim.looped import LoopedFeed
@@ -37,8 +38,6 @@ __all__ = ["Exchange", "serving"]
 _BATCH = 256
 """Messages after which a server that does not wait for the clock lets its clients breathe."""
 _TICK_S = 0.002
-MAX_BEHIND_BYTES = 32 << 20
-"""A client that leaves more than this unread is cut off, as exchanges do."""
 
 
 class Exchange:
@@ -72,10 +71,9 @@ class Exchange:
             script.append(Fault(drop_after + 1, "abrupt_close"))
         self._trouble = Trouble(script, self.feed)
         self._log = SenderLog(log) if log else None
-        self._clients: list[Client] = []
-        self._someone = asyncio.Event()
+        self._audience = Audience(self.feed, self._note)
         self._number, self._started = 0, 0.0
-        self._refuse_until = self._slow_until = 0.0
+        self._refuse_until = 0.0
         self._over = False
         self.connections = 0
         self.received: list[dict[str, Any]] = []
@@ -89,9 +87,7 @@ class Exchange:
         client = Client(connection, f"loopback-{self.connections}", combined=path.startswith("/stream"))
         if self.feed.family == "binance" and not self.feed.endless:
             client.topics = None
-        self._clients.append(client)
-        self._note("connected", client=client.name)
-        self._wake()
+        self._audience.join(client)
         if self._over and client.listens:
             await connection.close()
         try:
@@ -100,9 +96,7 @@ class Exchange:
         except ConnectionClosed:
             return  # the client went away: the next one goes on from here
         finally:
-            self._clients.remove(client)
-            self._wake()
-            self._note("disconnected", client=client.name)
+            self._audience.leave(client)
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain HTTP request on the websocket's port; None lets a websocket in."""
@@ -122,8 +116,8 @@ class Exchange:
         loop = asyncio.get_running_loop()
         paced_from, paced_at, batch = 0.0, 0, 0
         while (next_ns := self.feed.next_ns()) is not None:
-            if not self._someone.is_set() and (not self.feed.endless or not self._number):
-                await self._someone.wait()
+            if not self._audience.someone.is_set() and (not self.feed.endless or not self._number):
+                await self._audience.someone.wait()
                 paced_from = 0.0
             now = due = loop.time()
             self._started = self._started or now
@@ -136,7 +130,7 @@ class Exchange:
                     paced_from, paced_at = now, next_ns
                 due = paced_from + (next_ns - paced_at) / NS_PER_S / self._speed
             if due > now:
-                self._flush(now)
+                self._audience.flush(now)
                 await asyncio.sleep(max(_TICK_S, due - now))
                 batch = 0
                 continue
@@ -144,13 +138,12 @@ class Exchange:
             self._send()
             batch += 1
             if batch >= _BATCH:
-                self._flush(now)
+                self._audience.flush(now)
                 await self._breathe()
                 batch = 0
         self._over = True
-        self._flush(float("inf"))
-        for client in list(self._clients):
-            await client.connection.close()
+        self._audience.flush(float("inf"))
+        await self._audience.dismiss()
 
     def close(self) -> None:
         """Close the sender's log."""
@@ -164,6 +157,10 @@ class Exchange:
             client.flush()
             return
         words = parse_words(text)
+        if words is None:
+            client.say(b'{"success":false,"ret_msg":"error:not a JSON object"}')
+            client.flush()
+            return
         self.received.append(words)
         await self._obey(client, self._answer(client, words))
 
@@ -177,7 +174,7 @@ class Exchange:
 
     async def _obey(self, client: Client, said: Said) -> None:
         for late in self._trouble.held_back() if said.subscribed else []:
-            self._to_all(late.payload, late.topic)  # nobody gets an old message behind a new snapshot
+            self._audience.tell(late.payload, late.topic)  # nobody gets an old message behind a new snapshot
         for answer in said.answers:
             client.say(answer)
         for topic in said.unsubscribed:
@@ -194,12 +191,9 @@ class Exchange:
         if said.subscribed or said.unsubscribed:
             self._note("subscribed", client=client.name, topics=sorted(client.topics or {}))
         client.flush()
-        self._wake()
+        self._audience.look()
         if self._over:
             await client.connection.close()
-
-    def _wake(self) -> None:
-        (self._someone.set if any(client.listens for client in self._clients) else self._someone.clear)()
 
     async def _begin(self, now: float) -> None:
         for fault in self._trouble.due(self._number + 1, now - self._started):
@@ -209,28 +203,25 @@ class Exchange:
             if fault.kind == "refuse_connections":
                 self._refuse_until = time.monotonic() + fault.count
             elif fault.kind == "slow":
-                self._slow_until = now + fault.count
+                self._audience.hold(now + fault.count)
             elif fault.kind == "silence":
                 topic = fault.topic or next(iter(self.feed.books()), "")
-                for client in self._clients:
-                    client.silent[topic] = now + fault.count
+                self._audience.silence(topic, now + fault.count)
             else:
                 self._trouble.start(fault)
 
     async def _cut_all(self) -> None:
         paced = bool(self._rate or self._speed)
         if not paced:
-            self._flush(float("inf"))
+            self._audience.flush(float("inf"))
             await self._breathe()
-        for client in self._clients:
-            client.cut(reset=paced)
-        self._someone.clear()
+        self._audience.cut(reset=paced)
         for _ in range(self._miss):
             if self.feed.next_ns() is not None:
                 self._send()
         self._miss = 0
         if not self.feed.endless:
-            await self._someone.wait()
+            await self._audience.someone.wait()
 
     def _send(self) -> None:
         message = self.feed.take()
@@ -238,49 +229,17 @@ class Exchange:
         treated = self._trouble.treat(message)
         receivers, silenced = 0, False
         for payload in treated.payloads or [b""]:
-            receivers, silenced = self._to_all(payload, message.topic, half=treated.half)
+            receivers, silenced = self._audience.tell(payload, message.topic, half=treated.half)
         fate = treated.fate
         if fate == SENT and not receivers:
             fate = SILENCED if silenced else NOBODY
         if self._log:
             self._log.message(self._number, treated.message, fate, treated.flags, receivers, time.time_ns())
 
-    def _to_all(self, payload: bytes, topic: str, *, half: bool = False) -> tuple[int, bool]:
-        """Queue one message (b"": only count) to whom it concerns. Returns (receivers, whether one is kept silent)."""
-        frame = frame_of(payload) if payload else b""
-        wrap = self.feed.endless and self.feed.family == "binance"
-        receivers, silenced = 0, False
-        for client in self._clients:
-            if not client.listens or (self.feed.by_topic and topic not in (client.topics or ())):
-                continue
-            if topic in client.silent:
-                if asyncio.get_running_loop().time() < client.silent[topic]:
-                    silenced = True
-                    continue
-                del client.silent[topic]
-            receivers += 1
-            if frame:
-                own = frame if not wrap or not client.combined else client.wrapped(topic, payload)
-                client.waiting.append(own[: len(own) // 2] if half else own)
-            if half:
-                client.flush()
-                client.cut(reset=False)
-        return receivers, silenced
-
-    def _flush(self, now: float) -> None:
-        if now < self._slow_until:
-            return
-        for client in self._clients:
-            client.flush()
-            if client.behind_bytes > MAX_BEHIND_BYTES:
-                self._note("slow_consumer", client=client.name)
-                client.cut(reset=True)
-
     async def _breathe(self) -> None:
         await asyncio.sleep(0)
         if not self._rate and not self._speed:
-            for client in list(self._clients):
-                await client.connection.drain()
+            await self._audience.drain()
 
     def _note(self, event: str, **more: Any) -> None:
         if self._log:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from lob_pipeline.core.errors import BadInputError
-
 if TYPE_CHECKING:
     from lob_pipeline.sim.feed import Feed
 
@@ -88,12 +86,10 @@ def rest_answer(target: str, feed: Feed, now_ns: int) -> tuple[int, bytes] | Non
     return (200, body) if body else (400, b'{"code":-1121,"msg":"Invalid symbol."}')
 
 
-def parse_words(text: str | bytes) -> dict[str, Any]:
-    """Return a client's message. Raises ``BadInputError`` when it is no JSON object."""
+def parse_words(text: str | bytes) -> dict[str, Any] | None:
+    """Return a client's message, None when it is no JSON object."""
     try:
         said = json.loads(text)
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise BadInputError(f"a client said {text[:60]!r}: expected a JSON object")
-    return said
+        return None
+    return said if isinstance(said, dict) else None

@@ -41,6 +41,8 @@ def test_subscription_is_answered_as_the_venue_answers(tmp_path: Path) -> None:
                     said.append(answer)
                 return answer
 
+            await socket.send("no JSON")
+            assert json.loads(await asyncio.wait_for(socket.recv(), 20))["success"] is False
             answer = await ask(op="ping", req_id="1")
             assert (answer["ret_msg"], answer["op"], answer["req_id"]) == ("pong", "ping", "1")
             answer = await ask(op="subscribe", req_id="2", args=["orderbook.50.NOSUCH", BOOK])
@@ -100,7 +102,7 @@ def test_nothing_is_missing_without_faults(tmp_path: Path) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lob_pipeline.sim.exchange.MAX_BEHIND_BYTES", 10_000)
+    monkeypatch.setattr("lob_pipeline.sim.audience.MAX_BEHIND_BYTES", 10_000)
     exchange = market(tmp_path, rate=50_000)
 
     async def sleep_on(url: str) -> None:
