@@ -45,7 +45,11 @@ class Mender:
         if self._connection.line.protocol.snapshot_path is not None:
             self._connection.start(self._fetch(track))
         else:
-            self._connection.start(self._resubscribe(track))
+            self.resubscribe(track)
+
+    def resubscribe(self, track: Track) -> None:
+        """Subscribe to a topic anew. Where the stream brings no snapshot, a gap that this leaves asks for one."""
+        self._connection.start(self._resubscribe(track))
 
     def _note(self, kind: str, track: Track, **facts: str) -> None:
         self._connection.desk.note(kind, market=track.market, conn=self._connection.number, **facts)

@@ -88,7 +88,7 @@ class Watch:
             action=action,
         )
         if action == "resubscribe":
-            connection.mender.resync(track, "silence")
+            connection.mender.resubscribe(track)
         elif action == "reconnect":
             await connection.close(f"{track.topic.name} stays silent", "reconnect")
             return True
