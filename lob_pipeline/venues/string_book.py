@@ -19,6 +19,12 @@ Change = tuple[int, str, str]
 """Side, price and size of a level as sent; a size of zero deletes."""
 
 
+_Told = tuple[int, int | None, tuple[Change, ...]]
+"""Time, checksum and levels of a message: all that it says."""
+RECENT = 1000
+"""Messages among which one that says the same to the letter, its time included, is the same."""
+
+
 class _Side:
     """One side, best level first. ``sign``: +1 where the lowest price is the best (asks), -1 for bids."""
 
@@ -75,7 +81,7 @@ class Witness:
     A message is given (update id, id it follows). Where the venue has ids they are those; else messages are counted
     from their snapshot on, which starts at its time in microseconds, so that numbers rise over restarts too.
 
-    The chain breaks at the first checksum that disagrees after one that agreed since the snapshot: a message was lost.
+    The chain breaks at the first checksum that disagrees, or is left out, after one that agreed since the snapshot.
     A break shows as an id that does not follow; nothing is compared until the next snapshot. A checksum that disagrees
     before any agreed is no loss but a book that was read wrongly: it counts as compared and not equal. A message that
     was recorded twice keeps its id, so that it shows as a duplicate.
@@ -91,14 +97,8 @@ class Witness:
         self.compared = self.equal = 0
         self._counted = (0, 0)
         self._needed = False  # a message that neither an id nor a checksum vouches for was seen
-        self._last: tuple[bool, int, list[Change], int | None] | None = None  # what the message before this one said
-        self._last_prev = -1
-
-    def _repeats(self, snapshot: bool, changes: list[Change], said: int | None, ts_ns: int) -> bool:
-        """Return whether a message says to the letter what the one before it said, its time included."""
-        told = (snapshot, ts_ns, changes, said)
-        same, self._last = told == self._last, told
-        return same
+        self._opened: _Told | None = None  # what the snapshot said, until an update followed it
+        self._recent: dict[_Told, tuple[int, int]] = {}  # what updates since said, and their ids
 
     def counts_since_last(self) -> tuple[int, int] | None:
         """Return (compared, equal) since the last call; None while nothing was compared and nothing needed to be."""
@@ -109,9 +109,11 @@ class Witness:
 
     def snapshot(self, changes: list[Change], said: int | None, ts_ns: int, own_id: int | None) -> int:
         """Start again from a snapshot; return its id. ``said``: the venue's checksum, None where it sent none."""
-        if self._repeats(True, changes, said, ts_ns) and own_id is None:
+        told = (ts_ns, said, tuple(changes))
+        if told == self._opened and own_id is None:
             self.vouched = None
             return self.last_id
+        self._opened, self._recent = told, {}
         self.book = StringBook()
         self.book.apply(changes)
         self._agreed = False
@@ -127,17 +129,23 @@ class Witness:
         ``own_ids``: the venue's own, in the same order. ``depth``: levels a side that the venue goes on telling of, 0
         where it deletes every level itself.
         """
-        if self._repeats(False, changes, said, ts_ns) and own_ids is None:
-            self.vouched = None  # once is enough, for checksum and quote alike
-            return self.last_id, self._last_prev, []
+        if own_ids is None:
+            told = (ts_ns, said, tuple(changes))
+            if told in self._recent:
+                self.vouched = None  # once is enough, for checksum and quote alike
+                return *self._recent[told], []
+        elif own_ids[0] <= self.last_id and own_ids[1] != self.last_id:
+            self.vouched = None  # an older message once more
+            return *own_ids, []
         before, whole = self.last_id, self.book is not None
         gone: list[Change] = []
         self._needed |= own_ids is None and said is None
         if self.book is not None and (own_ids is None or own_ids[1] == before):
             self.book.apply(changes)
             gone = [(sign, price, "0") for sign, price in self._cut(self.book, depth)]
-            if not self._compare(said):
-                self.book = None
+            unsaid = said is None and own_ids is None and self._agreed  # a stream that vouches does so for each update
+            if unsaid or not self._compare(said):
+                self.book = self.vouched = None
         else:
             self.book = self.vouched = None
         follows = self.book is not None or not whole
@@ -147,8 +155,11 @@ class Witness:
             return own_ids[0], own_ids[1] if follows or own_ids[1] != before else -2, gone
         step = 1 if follows else 2
         self.last_id = before + step if before else max(ts_ns // 1000, 2)
-        self._last_prev = self.last_id - 1
-        return self.last_id, self._last_prev, gone
+        self._opened = None
+        if len(self._recent) >= RECENT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[told] = self.last_id, self.last_id - 1
+        return self.last_id, self.last_id - 1, gone
 
     def _compare(self, said: int | None) -> bool:
         """Count the comparison; return whether the book may still be believed."""

@@ -186,6 +186,29 @@ def test_a_message_recorded_twice_keeps_its_id(tmp_path: Path, at: int) -> None:
     assert [q[3:] for q in twice.quotes] == [q[3:] for q in whole.quotes]
 
 
+def test_a_stretch_recorded_twice_is_applied_once(tmp_path: Path) -> None:
+    """Also where it touches nothing that a checksum covers: only ids tell, and they stay those of the first time."""
+    messages = kraken_messages(changes(9, 10, depth=30, quiet_top=True))
+    rows, counts = told(tmp_path / "y", as_plain(messages[:8] + messages[5:]), XBT)
+    ids = chain(told(tmp_path / "x", as_plain(messages), XBT)[0])
+    assert chain(rows) == ids[:8] + ids[5:]
+    assert counts == (10, 10)
+
+
+def test_an_update_without_a_checksum_breaks_a_chain_that_has_them(tmp_path: Path) -> None:
+    messages = kraken_messages(changes(9, 10))
+    del messages[4][-3]["c"]
+    rows, counts = told(tmp_path / "x", as_plain(messages), XBT)
+    assert breaks(rows) == [4]
+    assert counts == (3, 3)
+    assert len(rows.quotes) == 3
+    for message in messages[1:]:
+        message[-3].pop("c", None)
+    rows, counts = told(tmp_path / "y", as_plain(messages), XBT)
+    assert breaks(rows) == []  # older recordings have none at all: not judged
+    assert counts == (0, 0)
+
+
 def test_updates_before_any_snapshot_follow_nothing_that_is_known(tmp_path: Path) -> None:
     messages = kraken_messages(changes(8, 6))
     rows, counts = told(tmp_path / "x", as_plain(messages[3:] + messages[:2]), XBT)

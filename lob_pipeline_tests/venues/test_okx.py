@@ -83,6 +83,15 @@ def test_own_ids_are_taken_where_there_are_some(tmp_path: Path) -> None:
     assert breaks(rows) == [2]
 
 
+def test_a_message_sent_twice_changes_nothing(tmp_path: Path) -> None:
+    messages = okx_messages(changes(3, 9), seq=100)
+    whole, counts = told(tmp_path / "x", as_plain(messages), SPOT)
+    twice, same = told(tmp_path / "y", as_plain(messages[:5] + messages[3:]), SPOT)
+    assert same == counts == (10, 10)
+    assert chain(twice) == chain(whole)[:5] + chain(whole)[3:]
+    assert [q[3:] for q in twice.quotes] == [q[3:] for q in whole.quotes]
+
+
 def test_a_stream_without_ids_and_checksums_is_not_vouched_for(tmp_path: Path) -> None:
     rows, counts = told(tmp_path / "x", as_plain(okx_messages(changes(3, 5), crc=False)), SPOT)
     assert counts == (0, 0)
