@@ -81,7 +81,7 @@ def test_a_torn_tail_is_cut_and_what_was_whole_is_kept(real_data: Path, tmp_path
         process.communicate()
         (torn,) = (path for path in open_files(segments_root(home)) if path.parent.name == "main")
         whole = recorded(home)
-        half = zstandard.ZstdCompressor(write_checksum=True).compress(b"1 1 a frame that was never written whole\n")[:-5]
+        half = zstandard.ZstdCompressor(write_checksum=True).compress(b"1 1 a line that a kill cut off\n")[:-5]
         torn.write_bytes(torn.read_bytes() + half)
         with recording(home, url) as live:
             live.frames(len(whole) + 50)
