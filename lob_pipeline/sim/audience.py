@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lob_pipeline.sim.clients import Client, frame_of
+from lob_pipeline.sim.extras import Extras
 from lob_pipeline.sim.feed import Feed
 
 MAX_BEHIND_BYTES = 32 << 20
@@ -62,6 +63,18 @@ class Audience:
                 client.flush()
                 client.cut(reset=False)
         return receivers, silenced
+
+    def tell_extras(self, extras: Extras) -> None:
+        """Queue one message of each extra topic for who subscribed to it."""
+        extras.look()
+        made: dict[str, bytes] = {}
+        for client in self.clients:
+            for topic in client.topics or () if client.listens else ():
+                if not self._feed.offers(topic):
+                    if topic not in made:
+                        made[topic] = extras.message(topic, first=False)
+                    if made[topic]:
+                        client.say(made[topic])
 
     def silence(self, topic: str, until: float) -> None:
         """Keep a topic from those who are here, until then or until they subscribe anew."""

@@ -17,6 +17,7 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.units import NS_PER_S
 from lob_pipeline.sim.audience import Audience
 from lob_pipeline.sim.clients import Client
+from lob_pipeline.sim.extras import EVERY_S, Extras
 from lob_pipeline.sim.faults import Fault
 from lob_pipeline.sim.feed import Feed, RecordedFeed
 from lob_pipeline.sim.looped import LoopedFeed
@@ -46,7 +47,8 @@ class Exchange:
     ``speed``: times as fast as it was recorded, 0 as fast as the client takes it. ``rate``: messages a second instead.
     ``drop_after``: cut the connection after so many messages without a word; ``miss``: messages that nobody then gets.
     The next connection opens with a snapshot of the book as it stands, as Bybit's does. ``log``: folder of the
-    sender's log. Raises ``BadInputError`` for unreadable files and for a loop of another venue than Bybit.
+    sender's log. ``extras``: a loop of Bybit's sends tickers, RPI books and liquidations too. Raises ``BadInputError``
+    for unreadable files and for a loop of a venue other than Bybit and Binance.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Exchange:
         rate: float = 0.0,
         faults: list[Fault] | None = None,
         log: Path | None = None,
+        extras: bool = False,
     ) -> None:
         if loop and not rate > 0:
             raise BadInputError("a market without end needs a pace: give the messages a second with --rate")
@@ -71,6 +74,8 @@ class Exchange:
             script.append(Fault(drop_after + 1, "abrupt_close"))
         self._trouble = Trouble(script, self.feed)
         self._log = SenderLog(log) if log else None
+        self._extras = Extras(self.feed) if extras and loop and self.feed.family == "bybit" else None
+        self._extras_at = 0.0
         self._audience = Audience(self.feed, self._note)
         self._number, self._started = 0, 0.0
         self._refuse_until = 0.0
@@ -136,6 +141,9 @@ class Exchange:
                 continue
             await self._begin(now)
             self._send()
+            if self._extras and now > self._extras_at:
+                self._extras_at = now + EVERY_S
+                self._audience.tell_extras(self._extras)
             batch += 1
             if batch >= _BATCH:
                 self._audience.flush(now)
@@ -185,7 +193,9 @@ class Exchange:
                 client.topics[self.feed.canonical(topic)] = topic
         if said.subscribed and (self._number or self.feed.endless):
             for topic in said.subscribed if self.feed.endless else self.feed.books():
-                if snapshot := self.feed.snapshot(topic):
+                if self._extras and (extra := self._extras.message(topic, first=True)):
+                    client.say(extra)
+                elif snapshot := self.feed.snapshot(topic):
                     client.say(snapshot)
                     self._note("snapshot", client=client.name, topic=topic)
         if said.subscribed or said.unsubscribed:

@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="see below; may be given again")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="a JSON list of faults")
     parser.add_argument("--log", type=Path, metavar="DIR", help="write what was sent and withheld there")
+    parser.add_argument("--extras", action="store_true", help="with --loop: tickers, RPI books and liquidations too")
     options = parser.parse_args(arguments)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
         faults = [parse_fault(text) for text in options.fault]
         faults += read_script(options.faults) if options.faults else []
         exchange = Exchange(
-            options.paths, options.speed, loop=options.loop, rate=options.rate, faults=faults, log=options.log
+            options.paths,
+            options.speed,
+            loop=options.loop,
+            rate=options.rate,
+            faults=faults,
+            log=options.log,
+            extras=options.extras,
         )
         with serving(exchange, options.port) as url:
             print(url, flush=True)

@@ -17,13 +17,7 @@ from lob_pipeline.sim.sender_log import (
 )
 from lob_pipeline.sim.talk import Said, hear_binance
 from lob_pipeline.sim.talk_checked import hear_kraken, hear_okx
-from lob_pipeline_tests.sim.exchange_client import (
-    BOOK,
-    Listener,
-    listen,
-    market,
-    sent_log,
-)
+from lob_pipeline_tests.sim.exchange_client import BOOK, TRADES, Listener, gaps, listen, market, recording, sent_log
 
 
 def test_subscription_is_answered_as_the_venue_answers(tmp_path: Path) -> None:
@@ -53,14 +47,13 @@ def test_subscription_is_answered_as_the_venue_answers(tmp_path: Path) -> None:
             assert answer["ret_msg"] == f"error:already subscribed,topic:{BOOK}"
             assert (await ask(op="unsubscribe", args=[BOOK]))["success"] is True
             await asyncio.sleep(0.05)
-            before = len(said)
+            said.clear()
             assert (await ask(op="subscribe", args=[BOOK]))["success"] is True
-            while len(said) < before + 3:
+            while len(fresh := [m for m in said if m["topic"] == BOOK]) < 3:
                 said.append(json.loads(await asyncio.wait_for(socket.recv(), 20)))
-            fresh = [m for m in said[before:] if m["topic"] == BOOK]
             assert [m["type"] for m in fresh] == ["snapshot", "delta", "delta"]
             assert [m["data"]["u"] - fresh[0]["data"]["u"] for m in fresh] == [0, 1, 2]
-            assert all(m["topic"] == BOOK for m in said)
+            assert {m["topic"] for m in said} <= {BOOK, "allLiquidation.BTCUSDT"}
 
     with serving(exchange) as url:
         asyncio.run(talk(url))
@@ -189,3 +182,19 @@ def test_other_words_are_answered(hear: Callable[..., Said], words: dict[str, An
     said = hear(words)
     assert answer in said.answers[0]
     assert not said.subscribed
+
+
+def test_extra_topics_have_their_form(tmp_path: Path) -> None:
+    """Tickers: a snapshot, then deltas; the RPI book: three numbers a level, at the touch of the book itself."""
+    topics = tuple(f"{name}.BTCUSDT" for name in ("tickers", "orderbook.rpi", "allLiquidation"))
+    exchange = Exchange([recording(tmp_path)], loop=True, rate=2_000, log=tmp_path / "log", extras=True)
+    listener = listen(exchange, lambda c: len(c.books(topics[0])) > 2, (BOOK, *topics))
+    tickers, rpi, marks = (listener.books(topic) for topic in topics)
+    assert [m["type"] for m in tickers[:3]] == ["snapshot", "delta", "delta"]
+    assert {"lastPrice", "bid1Price"} <= set(tickers[0]["data"])
+    assert all(len(level) == 3 for m in rpi for level in m["data"]["b"] + m["data"]["a"])
+    assert {m["data"]["b"][0][0] for m in rpi} == {"100.00"}
+    assert [m["data"]["u"] - rpi[0]["data"]["u"] for m in rpi] == list(range(len(rpi)))
+    assert marks[0]["data"][0]["S"] == "Buy"
+    assert gaps(listener.ids()) == []
+    assert sent_log(tmp_path).topics == [BOOK, TRADES]

@@ -83,7 +83,7 @@ def soak(config: SoakConfig, folder: Path, real_data: Path) -> SoakRun:
     )
     script = folder / "faults.json"
     script.write_text(json.dumps(to_json(faults)))
-    words = ["-m", "lob_pipeline.sim.exchange", *map(str, paths), "--loop", "--rate", str(config.rate)]
+    words = ["-m", "lob_pipeline.sim.exchange", *map(str, paths), "--loop", "--extras", "--rate", str(config.rate)]
     exchange = subprocess.Popen(
         [sys.executable, *words, "--faults", str(script), "--log", str(run.log)], stdout=subprocess.PIPE, text=True
     )
