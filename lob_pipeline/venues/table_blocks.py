@@ -123,8 +123,8 @@ def _one_kind_of_ids(path: Path, rows: Int64s) -> None:
     if named.any() and not named.all():
         row = rows[int(np.argmin(named))]
         raise BadInputError(
-            f"{path}, line {row[card.LINE] + 1}, byte {row[card.OFFSET]} of the inflated data: expected an update_id as "
-            "in other rows, found a row without one"
+            f"{path}, line {row[card.LINE] + 1}, byte {row[card.OFFSET]} of the inflated data: expected an update_id "
+            "as in other rows, found a row without one"
         )
 
 
