@@ -16,7 +16,7 @@ from typing import Any
 def explore(name: str, seconds: float, seed: int, folder: Path, defect: str = "") -> dict[str, Any]:
     """Explore a target in a process of its own, replay what it found with the compiled scanners; return both outcomes.
 
-    A process that dies is itself a finding. ``defect``: one of ``defects.PLANTED`` to explore with; nothing is replayed.
+    A process that dies is a finding. ``defect``: one of ``defects.PLANTED`` to explore with; nothing is replayed then.
     """
     file = folder / f"{name}.json"
     words = [sys.executable, "-m", "lob_pipeline_tests.fuzz.worker"]
