@@ -204,9 +204,9 @@ def compare_trades(market: str, sent: Sent, topic_name: str, home: Path, lines: 
     here[where[where >= 0]] = True
     lost = np.zeros(len(topic.rows), dtype=bool)
     for line in lines:
-        if line["kind"] == "unknown" and line["topic"] == topic_name:
-            start, end = by_id.get(line["last_id"], -1), by_id.get(line["next_id"], 1 << 62)
-            lost |= (topic.seq > start) & (topic.seq < end)
+        if line["kind"] == "unknown" and line["topic"] == topic_name and line["next_id"] in by_id:
+            # (a next trade that a second kill took away is told again, with the one that came after it)
+            lost |= (topic.seq > by_id.get(line["last_id"], -1)) & (topic.seq < by_id[line["next_id"]])
     span = slice(int(where.min()), int(where.max()) + 1)
     seq = topic.seq[span]
     verdict.sent, verdict.recorded, verdict.listed = len(seq), int(here[span].sum()), int(lost[span].sum())
