@@ -2,6 +2,10 @@
 
 Nothing is declared here. Column names, order, dtypes, bounds and keys come from ``core.tables.Table`` (fixed tables)
 or from the registries that produce the same type (features, labels).
+
+Both judges derive from that declaration: one polars pass tells whether a batch is plainly sound, and pandera judges and
+words everything that is not. Pandera alone costs milliseconds a column and call whatever the number of rows, three
+quarters of the time a small partition takes from bytes to books.
 """
 
 from __future__ import annotations
@@ -172,10 +176,35 @@ def _frame(columns: Columns) -> pl.DataFrame:
     return pl.DataFrame(series)
 
 
+def _plainly_sound(table: Table, frame: pl.DataFrame) -> bool:
+    """Return whether names, dtypes, nulls and bounds are as declared, told in one pass; pandera words what is not.
+
+    Its fixed cost, milliseconds a column and call, is most of the time that a small partition takes.
+    """
+    import polars as pl
+
+    if frame.columns != list(table.names) or frame.dtypes != [_polars_dtype(c.dtype) for c in table.columns]:
+        return False
+    wanted = []
+    for c in table.columns:
+        if not c.nullable:
+            wanted.append(pl.col(c.name).null_count() == 0)
+        if c.dtype.startswith("float"):
+            wanted.append(~pl.col(c.name).is_nan().any())  # in no order to any bound
+        if c.minimum is not None:
+            wanted.append(pl.col(c.name).min() >= c.minimum)
+        if c.maximum is not None:
+            wanted.append(pl.col(c.name).max() <= c.maximum)
+    rules = [rule.alias(str(k)) for k, rule in enumerate(wanted)]
+    return not rules or not len(frame) or all(kept is not False for kept in frame.select(rules).row(0))
+
+
 def _violations(table: Table, frame: pl.DataFrame, first_row: int) -> list[str]:
     """Return one sentence a violated rule: row, column, value, rule; at most one row a rule."""
     import pandera.polars as pa
 
+    if _plainly_sound(table, frame):
+        return []
     try:
         pandera_schema(table).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
