@@ -168,12 +168,12 @@ DEFECTS = (
         [
             Dose("every row", _index("shift", None)),
             Dose("every row, unsorted", _index("unsorted", None)),
-            Dose("sizes of a snapshot one level off", editing((SNAPSHOT,), _sizes_shifted, one)),
             Dose("50 rows", _index("shift", 50)),
             Dose("one row", _index("shift", 1), strength="small"),
             Dose("one row, unsorted", _index("unsorted", 1), strength="small"),
             Dose("one level of one row", _index("one level", 1), strength="small"),
             Dose("last level of one row", _index("last level", 1), strength="small"),
+            Dose("sizes of one snapshot one level off", editing((SNAPSHOT,), _sizes_shifted, one), strength="small"),
         ],
     ),
     Defect(

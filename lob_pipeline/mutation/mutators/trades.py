@@ -31,15 +31,17 @@ def _flip_one(recording: Recording, wire: Wire, rng: np.random.Generator) -> Mut
     return Mutant(recording.edit(chosen, change), chosen[0])
 
 
-def _unflagged(kind: str, count: int, off_bps: int | None) -> Make:
-    """Turn trades into prints of a kind, ``off_bps`` away from their price (None: one tick inside); lose the flag."""
+def _unflagged(kind: str, count: int | None, off_bps: int | None) -> Make:
+    """Turn ``count`` trades (None: a tenth) into prints of a kind, ``off_bps`` away from their price (None: one tick
+    inside); lose the flag."""
 
     def make(recording: Recording, wire: Wire, rng: np.random.Generator) -> Mutant | None:
         places = recording.where(TRADE)
         if not places:
             return None
         grain = instrument(parse_market(recording.market), recording.tick, recording.lot).tick
-        some = rng.choice(places, min(count, len(places)), replace=False)
+        number = max(1, len(places) // 10) if count is None else min(count, len(places))
+        some = rng.choice(places, number, replace=False)
         chosen = sorted(int(i) for i in some)
         away = int(rng.choice([-1, 1]))
 
@@ -100,7 +102,8 @@ DEFECTS = (
             Dose("the recorded ones", _as_recorded),
             Dose("ten block or insurance prints", _unflagged("block", 10, 50), trades=True),
             Dose("one block or insurance print", _unflagged("block", 1, 50), strength="small", trades=True),
-            Dose("ten RPI prints", _unflagged("rpi", 10, None), trades=True),
+            Dose("RPI prints, a tenth of the trades", _unflagged("rpi", None, None), trades=True),
+            Dose("ten RPI prints", _unflagged("rpi", 10, None), strength="small", trades=True),
             Dose("one RPI print", _unflagged("rpi", 1, None), strength="small", trades=True),
         ],
         not_on=dict.fromkeys(("binance-spot", "okx", "kraken"), _NO_FLAG),
