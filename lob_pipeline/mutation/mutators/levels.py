@@ -149,7 +149,7 @@ DEFECTS = (
         [
             Dose("asks frozen, what crosses removed", _crossed_removed(0, frozen=True)),
             Dose("100 updates lost, what crosses removed", _crossed_removed(100)),
-            Dose("10 updates lost, what crosses removed", _crossed_removed(10)),
+            Dose("10 updates lost, what crosses removed", _crossed_removed(10), strength="small"),
             Dose("1 update lost, what crosses removed", _crossed_removed(1), strength="small"),
         ],
     ),
