@@ -15,7 +15,7 @@ from lob_pipeline.capture.lane import LaneWriter
 from lob_pipeline.capture.mend import Mender
 from lob_pipeline.capture.track import Track
 from lob_pipeline.capture.watch import ClockWatch, Watch
-from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.venues.protocol import CONTROL, DELTA, SNAPSHOT, TRADES, UNREAD, Heard, Protocol
 from lob_pipeline.venues.protocol_binance import SNAPSHOT_KEY
@@ -138,13 +138,17 @@ class Connection:
             socket.transport.abort()
 
     async def _subscribe_all(self) -> None:
-        """Ask for every topic. A request with one topic that a venue does not know may be refused as a whole: what no
-        market can do without is asked for together, every extra topic alone."""
+        """Ask for every topic: where one unknown topic makes a venue refuse all that are asked for with it, each market
+        for itself and every extra topic alone; else together, for a venue may count requests."""
         topics = [track.topic for track in self.tracks.values()]
-        await self.subscribe([t.name for t in topics if t.lane == "main"])
+        if not self.line.protocol.refuses_whole:
+            await self.subscribe([topic.name for topic in topics])
+            return
+        asked: dict[str, list[str]] = {}
         for topic in topics:
-            if topic.lane != "main":
-                await self.subscribe([topic.name])
+            asked.setdefault(topic.symbol if topic.lane == "main" else topic.name, []).append(topic.name)
+        for names in asked.values():
+            await self.subscribe(names)
 
     async def subscribe(self, names: list[str]) -> None:
         """Subscribe to topics."""
@@ -258,13 +262,14 @@ class Connection:
     def let_go(self) -> None:
         """The connection is over: close its segments and say where its topics stand.
 
-        Raises ``OSError`` when the disk takes no more, after every segment was closed as far as it was written.
+        Raises ``OSError`` or ``LobError`` when the disk takes no more, after every segment was closed as far as it was
+        written.
         """
-        failure: OSError | None = None
+        failure: OSError | LobError | None = None
         for lane in self.lanes:
             try:
                 lane.close(self.cause)
-            except OSError as error:
+            except (OSError, LobError) as error:
                 failure = failure or error
         if failure is not None:
             raise failure

@@ -141,18 +141,24 @@ class _Run:
         self._stop = threading.Event()
         self._host = Host(config.patience, self._stop)
         self._places: dict[Kind, str] = {}
+        self._shares: dict[Wanted, float] = {}
+        self._tell: Callable[[str], None] = lambda _text: None
 
     def all(
         self, wanted: list[Wanted], progress: Callable[[float, str], None], say: Callable[[str], None]
     ) -> list[FileReport]:
         done: dict[Wanted, FileReport] = {}
+        self._shares = dict.fromkeys(wanted, 0.0)
+        self._tell = lambda name: progress(sum(self._shares.values()) / len(wanted), name)
         with ThreadPoolExecutor(self._config.jobs, thread_name_prefix="download") as pool:
             waiting = {pool.submit(self._one, file): file for file in wanted}
             try:
                 for future in as_completed(waiting):
-                    report = done[waiting[future]] = future.result()
+                    file = waiting[future]
+                    report = done[file] = future.result()
                     text = f"{report.date} {report.kind} {report.status}"
-                    progress(len(done) / len(wanted), text)
+                    self._shares[file] = 1.0
+                    self._tell(text)
                     say(text + (f": {report.why}" if report.why else ""))
             except BaseException:
                 self._stop.set()
@@ -170,7 +176,9 @@ class _Run:
             for name in wanted.names:
                 path = self._folder / name
                 try:
-                    fetched = Fetch(f"{place}/{name}", path, self._host, self._accept).run()
+                    fetched = Fetch(
+                        f"{place}/{name}", path, self._host, self._accept, lambda share: self._come(wanted, share)
+                    ).run()
                 except BadInputError:
                     raise
                 except LobError as error:
@@ -184,6 +192,12 @@ class _Run:
                 break  # it is there, or the server is not well: other folders of it would not help
         status = "failed" if failure else "absent"
         return FileReport(wanted.date, wanted.kind, status, why=failure)
+
+    def _come(self, wanted: Wanted, share: float) -> None:
+        """Tell of a part of a file: at most a hundred times, and from whichever thread."""
+        if share - self._shares[wanted] >= 0.01:
+            self._shares[wanted] = share
+            self._tell(f"{wanted.date} {wanted.kind} {share:.0%}")
 
     def _places_of(self, kind: Kind) -> tuple[str, ...]:
         """Return where to look; once a file was found, only there."""

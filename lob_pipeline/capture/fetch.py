@@ -106,11 +106,19 @@ class Host:
 
 class Fetch:
     """Fetches one address into one file. ``accept`` looks at it when it is whole and before anyone else can: it raises
-    ``BadInputError`` for a file that is not what was wanted."""
+    ``BadInputError`` for a file that is not what was wanted. ``progress`` is told the share (0..1) that is here."""
 
-    def __init__(self, url: str, target: Path, host: Host, accept: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        target: Path,
+        host: Host,
+        accept: Callable[[Path], None] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
         self.url, self.target, self.host = url, target, host
         self._accept = accept or (lambda _path: None)
+        self._progress = progress or (lambda _share: None)
         self._part = target.parent / ".parts" / target.name
         self._about = self._part.with_name(target.name + ".json")
         self._requests = self._resumed_from = 0
@@ -240,6 +248,7 @@ class Fetch:
             while piece := answer.read(_PIECE_BYTES):
                 with storing(self._part):
                     file.write(piece)
+                self._progress(file.tell() / version.size if version.size else 0.0)
                 if self.host.stop.is_set():
                     raise LobError("the download was stopped: run the same command again to go on")
 

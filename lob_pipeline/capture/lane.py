@@ -68,6 +68,9 @@ class LaneWriter:
         segment, self.segment, self.due = self.segment, None, False
         if segment is None:
             return
+        if segment.frames == 0:
+            segment.discard()
+            return
         try:
             facts = segment.close()
         except OSError:

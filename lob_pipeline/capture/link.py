@@ -11,9 +11,6 @@ from lob_pipeline.capture.config import ROLL_BEFORE_LIMIT_S
 from lob_pipeline.capture.connection import Connection, Line
 from lob_pipeline.capture.desk import Desk
 
-_LASTING_FRAMES = 1
-"""A connection that brought so many frames was one: the waits begin anew after it."""
-
 
 @dataclass
 class _Held:
@@ -79,8 +76,8 @@ class Link:
         """Connect anew after a break, waiting longer each time that it brings nothing."""
         self._drop(over)
         config = self.desk.config
-        if over.connection.frames >= _LASTING_FRAMES:
-            self.attempts = 0
+        if any(track.frames for track in over.connection.tracks.values()):
+            self.attempts = 0  # market data came: a server that only greets and hangs up is not called ever faster
         wait_s = min(config.first_wait_s * 2**self.attempts, config.longest_wait_s)
         wait_s *= random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
         self.attempts = min(self.attempts + 1, 30)

@@ -129,10 +129,11 @@ class Recorder:
         )
         try:
             asyncio.run(self._run())
-        except OSError as error:
-            if error.errno not in _FULL:
+        except (OSError, LobError) as error:
+            full = _want_of_room(error)
+            if full is None:
                 raise
-            self._stop_for_want_of_room(error)
+            self._stop_for_want_of_room(full)
         finally:
             desk.release_reserve()
         desk.say_rest()
@@ -159,7 +160,7 @@ class Recorder:
                 chore.cancel()
             outcomes = await asyncio.gather(*links, *chores, stopping, return_exceptions=True)
         failures = [o for o in outcomes if isinstance(o, Exception)]
-        full = [f for f in failures if isinstance(f, OSError) and f.errno in _FULL]
+        full = [f for f in failures if _want_of_room(f)]
         if failures:
             raise (full or failures)[0]
 
@@ -228,6 +229,14 @@ class Recorder:
             **{name: counts.get(kind, 0) for kind, name in names.items()},
             "folder": str(self._desk.root),
         }
+
+
+def _want_of_room(error: BaseException) -> OSError | None:
+    """Return the error of a full disk that ``error`` is or comes from, None for all others."""
+    for found in (error, error.__cause__):
+        if isinstance(found, OSError) and found.errno in _FULL:
+            return found
+    return None
 
 
 def _sync_all(handles: list[int]) -> None:

@@ -177,6 +177,9 @@ def recover(root: Path, ledger: SegmentLedger) -> int:
         found = facts_of(root, path, path.read_bytes())
         if found is None:
             raise BadInputError(f"{path} is not a segment: take it out of {root}")
+        if found[0]["frames"] == 0:
+            path.unlink()
+            continue
         ledger.note("closed", reason="recovered", **found[0])
         done += 1
     return done

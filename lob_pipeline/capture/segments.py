@@ -175,6 +175,11 @@ class SegmentWriter:
         fsync_directory(closed.parent)
         return self.facts(self._sha.hexdigest())
 
+    def discard(self) -> None:
+        """Remove a segment that holds no frame."""
+        os.close(self._handle)
+        self.path.unlink()
+
     def facts(self, sha256: str) -> dict[str, Any]:
         """Return what a ``closed`` line says of this segment."""
         return {

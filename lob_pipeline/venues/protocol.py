@@ -64,6 +64,7 @@ class Protocol:
     ``limit_s``: age at which the venue cuts connections, 0 never. ``snapshot_path``: path and query of the book of a
     symbol on ``rest_url``, None where the stream brings its own. ``trade_ids_rise_by_one``: a missing trade shows.
     ``needle(topic)``: bytes that stand once in every frame of the topic and in no other, None where there are none.
+    ``refuses_whole``: one topic that the venue does not know makes it refuse a request with all others in it.
     ``fresh_start``: books have no ids of their own, so each file of a recording must begin with a snapshot.
     """
 
@@ -79,6 +80,7 @@ class Protocol:
     snapshot_path: Callable[[str], str] | None = None
     trade_ids_rise_by_one: bool = False
     fresh_start: bool = False
+    refuses_whole: bool = False
     needle: Callable[[Topic], bytes] | None = None
 
 

@@ -121,6 +121,7 @@ def _protocol(category: str) -> Protocol:
         unsubscribe=unsubscribe,
         hear=hear,
         ping='{"op":"ping"}',
+        refuses_whole=True,
         needle=lambda topic: b'"%b"' % topic.key,
     )
 

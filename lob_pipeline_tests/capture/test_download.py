@@ -246,6 +246,17 @@ def test_it_is_polite(tmp_path: Path) -> None:
         fetch(tmp_path, served, jobs=9)
 
 
+def test_progress_grows_with_the_bytes(tmp_path: Path) -> None:
+    files = {BOOK: book_zip(messages=8_000), TRADES: trades_gz()}
+    told: list[float] = []
+    with serving_archive(Archive(files)) as url:
+        config = DownloadConfig(url, 1, QUICK)
+        download(Home(tmp_path), MARKET, [DAY], config, progress=lambda share, _text: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert any(0 < share < 0.5 for share in told)
+
+
 def test_a_dead_server_is_given_up_once(tmp_path: Path) -> None:
     with serving_archive(archive()) as url:
         pass  # nobody listens there any more

@@ -11,6 +11,7 @@ import pytest
 from lob_pipeline.capture import segments as segments_module
 from lob_pipeline.capture.heartbeat import read_heartbeat
 from lob_pipeline.core.errors import BadInputError, LobError
+from lob_pipeline.lake import chain
 from lob_pipeline.lake.home import Home
 from lob_pipeline.sim.exchange import Exchange, serving
 from lob_pipeline.sim.faults import Fault
@@ -226,6 +227,57 @@ def test_a_full_disk_stops_loudly_and_loses_nothing_earlier(
     require_sound_ledger(home)
     _, lost = require_true_statement(home, log)
     assert lost == set()
+
+
+def test_a_ledger_that_has_no_room_stops_loudly_too(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that says so is written into the reserve; what it could not list is entered at the next start."""
+    home = Home(tmp_path / "home")
+    write, reserve = chain._write, home.root / "segments" / ".reserve"
+
+    def full(handle: int, data: bytes, end: int, *, durable: bool = True) -> None:
+        if end > 1_500 and reserve.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(handle, data, end, durable=durable)
+
+    monkeypatch.setattr(chain, "_write", full)
+    exchange = looped(real_data, tmp_path / "log")
+    with serving(exchange) as url, recording(home, url, segment_bytes=5_000) as live:
+        wait_for(lambda: live.error, "the end")
+    assert isinstance(live.error, LobError)
+    assert [line["kind"] for line in lines(home)][-2:] == ["full", "stopped"]
+    monkeypatch.undo()
+    with serving(looped(real_data, tmp_path / "again")) as url, recording(home, url) as live:
+        live.saw("opened", 2)
+    require_sound_ledger(home)
+
+
+def test_several_markets_share_a_connection_or_have_their_own(real_data: Path, tmp_path: Path) -> None:
+    other = "bybit-linear.SOLUSDT"
+    folder, kinds = real_data / "bybit_linear_ws", ("orderbook.200", "publicTrade")
+    files = [folder / f"{kind}.{name}.ndjson" for name in ("BTCUSDT", "SOLUSDT") for kind in kinds]
+    for connections in (1, 2):
+        home = Home(tmp_path / str(connections))
+        exchange = Exchange(files, loop=True, rate=RATE, log=tmp_path / f"log{connections}")
+        with serving(exchange) as url, recording(home, url, MARKET, other, connections=connections) as live:
+            live.frames(300)
+        closed = lines(home, "closed")
+        assert {line["market"] for line in closed} == {MARKET, other}
+        assert {line["conn"] for line in closed} == set(range(1, connections + 1))
+        for line in closed:
+            assert {topic.rpartition(".")[2] for topic in line["topics"]} == {line["market"].partition(".")[2]}
+        require_sound_ledger(home)
+
+
+def test_a_market_that_the_venue_does_not_know_costs_the_others_nothing(real_data: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    exchange = looped(real_data, tmp_path / "log")
+    with serving(exchange) as url, recording(home, url, "bybit-linear.ETHUSDT", MARKET) as live:
+        live.saw("refused")
+        live.frames(100)
+    assert any("ETHUSDT" in line["text"] for line in lines(home, "refused"))
+    assert any(BOOK in line["topics"] for line in lines(home, "closed"))
 
 
 def test_one_recorder_a_home(real_data: Path, tmp_path: Path) -> None:

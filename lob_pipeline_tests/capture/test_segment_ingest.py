@@ -34,10 +34,14 @@ def contents(home: Home) -> dict[str, str]:
 
 def events(home: Home, market: str, date: str) -> dict[str, np.ndarray]:
     """Return the first level row of each message of a day."""
-    key = PartitionKey("l2_events", parse_market(market), date)
-    with open_partition(home, key, L2_EVENTS) as partition:
-        rows = partition.read(list(L2_EVENTS.names))
+    rows = whole(home, PartitionKey("l2_events", parse_market(market), date))
     return {name: values[rows["first_in_message"]] for name, values in rows.items()}
+
+
+def whole(home: Home, key: PartitionKey) -> dict[str, np.ndarray]:
+    """Return every level row of a day."""
+    with open_partition(home, key, L2_EVENTS) as partition:
+        return partition.read(list(L2_EVENTS.names))
 
 
 def plain(home: Home, market: str, files: list[Path]) -> dict[str, str]:
@@ -142,6 +146,22 @@ def test_an_overlap_on_a_bridged_venue_keeps_quotes_and_trades_once(real_data: P
     frames, home = stamped(files), Home(tmp_path / "rec")
     ingest(home, parse_market(market), write(home, market, [frames[:6_000], frames[5_000:]]))
     assert contents(home) == want
+
+
+def test_a_venue_with_checksums_is_recorded_and_verified_like_its_recording(real_data: Path, tmp_path: Path) -> None:
+    market, files = "okx.BTC-USDT", [real_data / "checksum_venues" / "OKX.jsonl.zst"]
+    plain(Home(tmp_path / "plain"), market, files)
+    home = Home(tmp_path / "rec")
+    with serving(Exchange(files)) as url, recording(home, url, market, first_wait_s=30.0) as live:
+        live.saw("closed")
+    ingest(home, parse_market(market), segments(home))
+    (key,) = list_partitions(home, "l2_events")
+    one, two = (whole(place, key) for place in (home, Home(tmp_path / "plain")))
+    names = ("update_id", "side", "price_ticks", "size_lots", "kind")
+    assert all(np.array_equal(one[name], two[name]) for name in names)
+    assert one["side"].shape[0] > 1_000
+    checksums = read_manifest(key.path(home)).extra["checksums"]
+    assert checksums["compared"] == checksums["equal"] > 50
 
 
 def test_a_live_recording_with_rollovers_and_breaks_is_ingested_while_it_goes_on(
