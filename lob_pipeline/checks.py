@@ -76,6 +76,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "message_steps",
         "tick_tight",
         "lot_tight",
+        "lots_on_grid",
         "trade_tick_tight",
         "sizes_vary",
         "clock_pair",

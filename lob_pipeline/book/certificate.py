@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lob_pipeline.book.advance import (
     M_ASK,
@@ -56,10 +55,11 @@ class Certificate:
     """Watches a replay (``replay.Watcher``) and says what it saw.
 
     ``trades``: the day's trades (columns ts_event_ns, side, price_ticks, flags; where known ts_recv_ns, seq,
-    size_lots) or None; ``trade_ids``: their numeric ids, None where ids are no numbers; ``trade_names``: their ids as
-    stored; ``quotes``, ``quotes_again``: two passes over the chunks of the ``quotes`` table; ``closing_before``: what
-    the day before left in ``closing_books()``, None where it is absent; ``events_extra``: facts that the manifest of
-    ``l2_events`` holds. ``also``: checks of the rows themselves, set before the certificate is asked for.
+    size_lots) or None; ``trade_ids``: their numeric ids, None where ids are no numbers; ``trade_id_counts``: (rows,
+    different ids); ``quotes``, ``quotes_again``: two passes over the chunks of the ``quotes`` table;
+    ``closing_before``: what the day before left in ``closing_books()``, None where it is absent; ``events_extra``:
+    what the manifest of ``l2_events`` adds. ``also``: checks of the rows themselves, set before the certificate is
+    asked for.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Certificate:
         *,
         trades: Columns | None = None,
         trade_ids: Int64Array | None = None,
-        trade_names: pa.StringArray | None = None,
+        trade_id_counts: tuple[int, int] | None = None,
         quotes: Iterator[Columns] | None = None,
         quotes_again: Iterator[Columns] | None = None,
         events_extra: dict[str, Any] | None = None,
@@ -85,10 +85,11 @@ class Certificate:
         self.touch = None if traded is None else TradeTouch(traded, clock.step_ns)
         self.traded_spread = (0, 0.0) if traded is None else implied_spread_ticks(traded)
         self.quotes = None if quotes is None else QuoteMatch(quotes)
-        self.trade_ids = TradeIds(trade_names, trade_ids)
+        self.trade_ids = TradeIds(trade_id_counts, trade_ids)
         self.order = StreamOrder(date)
         self.laws = LevelLaws(instrument)
-        self.witnesses: list[Witness] = [self.laws, self.order, GridTight(instrument, trades)]
+        grid = GridTight(instrument, trades, int((events_extra or {}).get("off_grid_lots", 0)))
+        self.witnesses: list[Witness] = [self.laws, self.order, grid]
         if trades is not None:
             self.witnesses.append(TradeSides(trades, instrument))
         self.trade_quotes = None

@@ -22,16 +22,19 @@ TICK_MINIMUM = 50  # level rows
 TRADE_MINIMUM = 500
 STRETCH_BOUND = 40.0  # minus the log of the chance of the longest stretch of round sizes
 _DIVISORS = (2, 5, 10)
-LOT_MINIMUM = 100  # book messages: a few sizes may all be round
+TENS_SHARE = 0.995  # of sizes that are whole tens mean a lot ten times too fine, though a few odd ones are sent
+ROUNDED_SHARE = 0.01  # of level rows may lie off the lot grid where the market allows it
+LOT_MINIMUM = 60  # book messages: a few sizes may all be round
 
 
 class GridTight:
     """The greatest common divisors of prices and of sizes in ticks and lots, and the longest stretch of round sizes."""
 
-    def __init__(self, instrument: Instrument, trades: Columns | None) -> None:
+    def __init__(self, instrument: Instrument, trades: Columns | None, rounded: int = 0) -> None:
+        self._rounded = rounded if instrument.round_off_grid_lots else None
         self.prices = self.sizes = self.rows = self.messages = 0
         self._exact = instrument.market.venue.startswith(EXACT_FEEDS)
-        self._sized = 0
+        self._sized = self._sizes = self._tens = 0
         self._round = np.zeros(len(_DIVISORS), np.int64)
         self._run = np.zeros(len(_DIVISORS), np.int64)
         self._longest = np.zeros(len(_DIVISORS), np.int64)
@@ -48,6 +51,8 @@ class GridTight:
             self.prices = int(np.gcd.reduce(price, initial=self.prices))
         if self.sizes != 1:
             self.sizes = int(np.gcd.reduce(size, initial=self.sizes))
+        self._tens += int(np.count_nonzero((size > 0) & (size % 10 == 0)))
+        self._sizes += int(np.count_nonzero(size > 0))
         if self._exact:
             self._stretches(size[(size > 0) & np.repeat(seen.applied, np.diff(seen.starts))])
 
@@ -68,11 +73,18 @@ class GridTight:
         return max(found, default=0.0)
 
     def outcomes(self) -> list[CheckOutcome]:
-        """Return ``tick_tight``, ``lot_tight``, ``trade_tick_tight`` and, on exact feeds, ``sizes_vary``."""
+        """Return ``tick_tight``, ``lot_tight``, and where they apply lots_on_grid, trade_tick_tight, sizes_vary."""
+        factor = self.sizes if self.sizes != 1 or self._tens < TENS_SHARE * self._sizes or not self._sizes else 10
         out = [
             self._tight("tick_tight", "tick", "price", self.prices, self.rows, TICK_MINIMUM),
-            self._tight("lot_tight", "lot", "size", self.sizes, self.messages, LOT_MINIMUM),
+            self._tight("lot_tight", "lot", "size", factor, self.messages, LOT_MINIMUM),
         ]
+        if self._rounded is not None:
+            few = self._rounded <= ROUNDED_SHARE * self.rows
+            message = f"{self._rounded} sizes lie off the lot grid: read the recording again with a finer --lot"
+            out.append(
+                judge("lots_on_grid", few, examined=self.rows, judged=self.rows, message="" if few else message)
+            )
         factor, trades = self._traded
         if trades >= TRADE_MINIMUM:
             out.append(self._tight("trade_tick_tight", "tick", "traded price", factor, trades, TRADE_MINIMUM))

@@ -8,6 +8,7 @@ levels outside of what their snapshot showed, so there only snapshots and silenc
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -31,6 +32,7 @@ checksums verify the book, send levels again (other order counts, levels back in
 ODD_SHARE = 1e-4  # of level rows or messages: above any rounding of a day, below one in a minute's recording
 SHORT_SHARE = 0.01  # of messages: a thin side may really have fewer levels than the window
 CONSECUTIVE_SHARE = 0.5  # of its levels a snapshot right after an applied message shares with the book
+GROWTH_MESSAGES, GROWTH_BELOW = 1000, 100  # a whole snapshot of so few levels does not triple in so few messages
 SILENT_MINIMUM = 30
 BURST_ROWS, BURST_FACTOR = 2.5, 10  # feeds of fewer level rows a message come in bursts
 SILENT_FACTOR = 200.0  # chance of the longest silence of a side is at most e^-200, were messages independent
@@ -49,6 +51,8 @@ class LevelLaws:
         self.messages = self.rows = self.unknown = self.repeats = 0
         self.over = self.short = self.windowed = 0
         self._deepest = 0
+        self.grown = 0  # snapshots that were no more than a part of the book
+        self._opened: tuple[int, int] | None = None  # levels of the thinner side of the last one, messages since
         self._last_id: int | None = None
         self._rows = np.zeros(2, np.int64)  # messages that had a row of the side
         self._silent = np.zeros(2, np.int64)  # messages since the side last had a row
@@ -66,6 +70,7 @@ class LevelLaws:
         for j in np.flatnonzero(replaces).tolist():
             self._snapshot(seen, j, found[j])
         self._note_ids(seen, applied)
+        self._growth(found, applied, replaces)
         if self.window:
             levels = found[applied, tally.LEVELS : tally.LEVELS + 2]
             self.windowed += len(levels)
@@ -97,6 +102,28 @@ class LevelLaws:
             sent = int(found[tally.LEVELS : tally.LEVELS + 2].sum())
             self.foreign += int(found[tally.SHARED]) < CONSECUTIVE_SHARE * max(sent, int(found[tally.HELD]))
 
+    def _growth(
+        self,
+        found: Int64Array,
+        applied: np.ndarray[Any, np.dtype[np.bool_]],
+        replaces: np.ndarray[Any, np.dtype[np.bool_]],
+    ) -> None:
+        """Find snapshots of a few levels that soon turn out to be a part of a deeper book."""
+        thinner = found[applied, tally.LEVELS : tally.LEVELS + 2].min(axis=1)
+        opens = np.flatnonzero(replaces[applied])
+        for lo, hi in itertools.pairwise([0, *opens.tolist(), len(thinner)]):
+            if lo in opens:
+                self._opened = (int(thinner[lo]), 0)
+            if self._opened is None or hi == lo:
+                continue
+            levels, since = self._opened
+            seen = int(thinner[lo : min(hi, lo + GROWTH_MESSAGES - since)].max(initial=0))
+            if levels < GROWTH_BELOW and seen >= max(3 * levels, levels + 50):
+                self.grown += 1
+                self._opened = None
+            else:
+                self._opened = (levels, since + hi - lo) if since + hi - lo < GROWTH_MESSAGES else None
+
     def _note_ids(self, seen: Seen, applied: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         if len(applied):
             self._last_id = int(seen.events.update_id[seen.first[-1]]) if applied[-1] else None
@@ -127,7 +154,7 @@ class LevelLaws:
 
     def outcomes(self) -> list[CheckOutcome]:
         """Return the laws that this feed is under: of its window, of its snapshots, and ``both_sides_move``."""
-        out = self._of_window() if self.window else []
+        out = self._of_feed()
         rows, wrong = self._tally.state[1:3].tolist()
         if rows:
             message = f"{wrong} of {rows} rows show other levels than the messages leave" if wrong else ""
@@ -136,11 +163,11 @@ class LevelLaws:
             out.append(
                 judge(
                     "snapshot_depth",
-                    self.thin_snapshots == 0,
+                    self.thin_snapshots + self.grown == 0,
                     examined=self.snapshots,
                     judged=self.snapshots,
                     message=f"{self.thin_snapshots} of {self.snapshots} snapshots hold less than half of the levels a "
-                    "side of an earlier one, or none",
+                    f"side of an earlier one, or none; {self.grown} soon turn out to be a part of a deeper book",
                 )
             )
         if self.consecutive:
@@ -167,7 +194,8 @@ class LevelLaws:
         )
         return out
 
-    def _of_window(self) -> list[CheckOutcome]:
+    def _of_feed(self) -> list[CheckOutcome]:
+        """Return the laws of a window of fixed depth, and those of a feed that names what changed and nothing else."""
         n, rows = self.windowed, self.rows
         within = self.over <= ODD_SHARE * n and self.short <= SHORT_SHARE * n
         found = (
@@ -191,7 +219,7 @@ class LevelLaws:
                 f"{self.repeats} of {rows} level rows name the size that the book holds already",
             ),
         )
-        wanted = found if self._exact else found[:1]
+        wanted = found[0 if self.window else 1 : len(found) if self._exact else 1]
         return [judge(name, ok, examined=n, judged=judged, message=text) for name, ok, judged, text in wanted]
 
     def facts(self) -> dict[str, Any]:

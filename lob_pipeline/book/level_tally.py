@@ -45,10 +45,11 @@ def tally_messages(
 
     ``pages`` int64 (pool, 1024) sizes; ``slots`` int64 (2, price pages): row of ``pages``, -1 where none is needed;
     ``held`` int64 (2,): levels a side. ``shown`` int64 (n, SHOWN_WIDTH): rows that a book of these messages, or of the
-    last before them, is said to show, in order; ``state`` int64 (4,): the last id, then ``check_shown``'s counts.
+    last before them, is said to show, in order; ``state`` int64 (5,): the last id, ``check_shown``'s counts,
+    whether two books have that id.
     Messages that are not applied keep the counts and have no rows.
     """
-    row = check_shown(pages, slots, held, shown, 0, state[0], limit, state[1:])
+    row = check_shown(pages, slots, held, shown, 0, state[0], limit, state[4] == 0, state[1:])
     for j in range(len(starts) - 1):
         lo, hi = starts[j], starts[j + 1]
         replaces = verdict[j] == REPLACES
@@ -79,8 +80,10 @@ def tally_messages(
                 held[s] += np.int64(n != 0) - np.int64(before != 0)
                 pages[slot, tick] = n
         if replaces or verdict[j] == FOLLOWS:
+            again = j + 1 < len(verdict) and verdict[j + 1] == REPLACES and update_id[hi] == update_id[lo]
+            state[4] = again or (replaces and state[0] == update_id[lo])
             state[0] = update_id[lo]
-            row = check_shown(pages, slots, held, shown, row, state[0], limit, state[1:])
+            row = check_shown(pages, slots, held, shown, row, state[0], limit, state[4] == 0, state[1:])
         out[j, LEVELS] = held[0]
         out[j, LEVELS + 1] = held[1]
 
@@ -90,8 +93,7 @@ class LevelTally:
 
     def __init__(self, depth_limit: int) -> None:
         self._limit = depth_limit
-        self.state: Int64Array = np.full(4, -1, np.int64)
-        self.state[1:] = 0
+        self.state: Int64Array = np.array([-1, 0, 0, 0, 0], np.int64)
         self._shown: list[Int64Array] = []
         self._pages: Int64Array = np.zeros((64, PAGE), np.int64)
         self._slots: Int64Array = np.full((2, 64), -1, np.int64)

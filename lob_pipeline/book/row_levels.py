@@ -69,15 +69,17 @@ def check_shown(
     at: int,
     update_id: int,
     limit: int,
+    compare: bool,
     counts: Int64Array,
 ) -> int:
     """Check the rows from ``shown[at]`` on that show ``update_id``; return the next one.
 
-    ``counts`` int64 (3,): rows checked, rows that differ, index of the first that does (kept once set).
+    ``compare`` False passes over them: two books had that id, and a row does not say which it shows. ``counts`` int64
+    (3,): rows checked, rows that differ, index of the first that does (kept once set).
     """
     while at < len(shown) and shown[at, ID] == update_id:
-        counts[0] += 1
-        if not shows_book(pages, slots, held, shown[at], limit):
+        counts[0] += compare
+        if compare and not shows_book(pages, slots, held, shown[at], limit):
             if counts[1] == 0:
                 counts[2] = at
             counts[1] += 1

@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.outcome import CheckOutcome, judge
 
 
 class TradeIds:
-    """Judges the day's ids. ``ids``: as stored, None where there is no ``trades`` partition.
+    """Judges the day's ids. ``ids``: (rows, different ids), None where it was not counted.
 
     ``numbers``: the ids as int64, None where they are no numbers (Bybit's are UUIDs).
     """
 
-    def __init__(self, ids: pa.StringArray | None, numbers: Int64Array | None) -> None:
-        self.rows = 0 if ids is None else len(ids)
-        if ids is None and numbers is not None:
-            self.rows = len(numbers)
+    def __init__(self, ids: tuple[int, int] | None, numbers: Int64Array | None) -> None:
+        self.rows = len(numbers) if numbers is not None else ids[0] if ids is not None else 0
         self.numeric = numbers is not None and len(numbers) > 0
         self.gaps = self.missing = self.falls = self.duplicates = 0
         if numbers is not None and len(numbers):
@@ -28,8 +25,8 @@ class TradeIds:
             self.gaps, self.missing = int((steps > 1).sum()), int((steps - 1).sum())
             self.duplicates = len(numbers) - len(steps) - 1
             self.falls = int((np.diff(numbers) < 0).sum())
-        elif ids is not None and self.rows:
-            self.duplicates = self.rows - int(ids.dictionary_encode().dictionary.__len__())
+        elif ids is not None:
+            self.duplicates = ids[0] - ids[1]
 
     def outcomes(self) -> list[CheckOutcome]:
         """Return ``trade_ids_unique``, and the warning ``trade_ids_complete`` where ids are numbers."""

@@ -17,6 +17,15 @@ from lob_pipeline.lake.paths import PartitionKey
 
 FOOTER_KEY = "lob.manifest"
 ABSENT = "absent"
+REQUIRED_GATES: dict[str, tuple[str, ...]] = {
+    "l2_events": ("schema", "messages", "verifiable_start"),
+    "trades": ("schema", "trade_rows"),
+    "quotes": ("schema",),
+    "book_snapshots": ("schema", "certificate"),
+    "features": ("schema", "nan_rule", "prefix_invariance", "warm_rows"),
+    "labels": ("schema", "ordering_law", "null_rule", "fill_rule", "decision_prices", "valid_rows"),
+}
+"""The gates that must have run on a table's partition before anything reads it; other tables need one of any name."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,14 @@ class Manifest:
 
     @property
     def usable(self) -> bool:
-        """Whether gates ran and none refused. An absent gate is a refused gate."""
-        return bool(self.gates) and not any(o.refuses for o in self.gates)
+        """Whether every required gate ran and none refused. An absent gate is a refused gate."""
+        return bool(self.gates) and not self.missing_gates and not any(o.refuses for o in self.gates)
+
+    @property
+    def missing_gates(self) -> tuple[str, ...]:
+        """Return the gates that the table requires and that did not run on this partition."""
+        ran = {o.name for o in self.gates}
+        return tuple(name for name in REQUIRED_GATES.get(self.table, ()) if name not in ran)
 
     @property
     def trainable(self) -> bool:
@@ -61,7 +76,10 @@ class Manifest:
         """Return why the partition is not usable, in one sentence; empty when it is."""
         if not self.gates:
             return "no gate ran on it (an absent gate is a refused gate)"
-        return "; ".join(f"{o.name}: {o.message or 'refused'}" for o in self.gates if o.refuses)
+        said = [f"{o.name}: {o.message or 'refused'}" for o in self.gates if o.refuses]
+        if self.missing_gates and not said:
+            said.append(f"without the gate {', '.join(self.missing_gates)} (an absent gate is a refused gate)")
+        return "; ".join(said)
 
     def is_of(self, key: PartitionKey) -> bool:
         """Whether this is the manifest of the partition ``key``, not that of a file copied or moved into its place."""

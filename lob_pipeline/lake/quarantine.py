@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from lob_pipeline.lake.beside import take_along, write_certificate
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.manifest import Manifest, read_manifest
 from lob_pipeline.lake.paths import PART, PartitionKey
@@ -32,8 +33,10 @@ def quarantine(home: Home, key: PartitionKey, staged: Path, manifest: Manifest) 
     standing = key.path(home)
     if standing.exists():
         replace_into(standing, folder / STANDING / PART)
+        take_along(standing.parent, folder / STANDING)
         remove_if_empty(standing.parent)
     replace_into(staged, folder / PART)
+    write_certificate(folder, manifest)
     with storing(folder):
         note = folder / f".{REASON}"
         with note.open("w", encoding="utf-8") as handle:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.outcome import CheckOutcome
 from lob_pipeline.core.tables import Table
+from lob_pipeline.lake.beside import write_certificate
 from lob_pipeline.lake.columns import TIME_COLUMNS, ContentHash, arrow_schema, null_mask, parquet_options, to_arrow
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.locks import WriterLock
@@ -213,6 +214,7 @@ class PartitionWriter:
             raise ValueError(f"{self.key}: published before it was sealed")
         if self._manifest.usable:
             replace_into(self._staged, self.path)
+            write_certificate(self.path.parent, self._manifest)
         else:
             self.path = quarantine(self.home, self.key, self._staged, self._manifest)
         return self.path

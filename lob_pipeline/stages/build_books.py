@@ -63,7 +63,7 @@ def build_books(
             date,
             trades=None if trades is None else trades.read(_TRADES),
             trade_ids=None if names is None else numeric_ids(names),
-            trade_names=names,
+            trade_id_counts=None if names is None else (len(names), len(names.unique())),
             quotes=None if quotes is None else quotes.chunks(EVENT_ROWS, _QUOTES),
             quotes_again=None if quotes is None else quotes.chunks(EVENT_ROWS, _QUOTES),
             events_extra=events.manifest.extra,

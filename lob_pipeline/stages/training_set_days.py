@@ -8,7 +8,7 @@ from typing import Any
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.manifest import Manifest
+from lob_pipeline.lake.manifest import REQUIRED_GATES, Manifest
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.quarantine import newest_refusal
 from lob_pipeline.lake.reader import content_or_absent, read_manifest
@@ -16,11 +16,6 @@ from lob_pipeline.lake.reader import content_or_absent, read_manifest
 NO_PROFILE = "none"
 READ = ("features", "labels", "book_snapshots")
 """The partitions that a training set reads, each with the gates that must have passed on it."""
-REQUIRED_GATES = {
-    "features": ("schema", "nan_rule", "prefix_invariance", "warm_rows"),
-    "labels": ("schema", "ordering_law", "null_rule", "fill_rule", "decision_prices", "valid_rows"),
-    "book_snapshots": ("schema", "certificate"),
-}
 
 
 @dataclass(frozen=True)
@@ -91,6 +86,8 @@ class DayJudge:
         """Return which gate keeps a partition from being trained on, '' when none does."""
         if not manifest.usable:
             return f"{table} refused: {manifest.refusal}"
+        if table == "book_snapshots" and manifest.certificate is None:
+            return f"{table} carries no certificate: rebuild it"
         gates = {o.name: o for o in manifest.gates}
         missing = [name for name in REQUIRED_GATES[table] if name not in gates]
         if missing:

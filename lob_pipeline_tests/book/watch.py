@@ -24,9 +24,14 @@ def watched(
     quotes: list[tuple[int, int, int, int, int]] | None = None,
     closing_before: list[dict] | None = None,
     row_map: RowMap | None = None,
+    seq: list[int] | None = None,
+    extra: dict | None = None,
     chunk: int = 20_000,
 ) -> tuple[Certificate, dict[str, CheckOutcome]]:
-    """Return the certificate and every outcome by name. ``trades`` are (ts, side, price, id), ids -1 unknown."""
+    """Return the certificate and every outcome by name. ``trades`` are (ts, side, price, id), ids -1 unknown.
+
+    ``seq``: the venue's sequence, one a message. ``extra``: what the manifest of the events adds.
+    """
     t = np.array(trades, np.int64).reshape(-1, 4)
     q = np.array(quotes or [], np.int64).reshape(-1, 5)
     names = ("update_id", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
@@ -45,9 +50,13 @@ def watched(
         if quotes is None
         else iter([dict(zip(names, q[i : i + 997].T, strict=True)) for i in range(0, len(q), 997)]),
         closing_before=closing_before,
+        events_extra=extra,
     )
     gates = RowGates(clock, date)
-    chunks = in_chunks(to_columns(messages), [chunk])
+    columns = to_columns(messages)
+    if seq is not None:
+        columns["seq"] = np.repeat(np.array(seq, np.int64), [len(m.levels) for m in messages])
+    chunks = in_chunks(columns, [chunk])
     for rows in replay(chunks, instrument, clock, date, watcher=certificate, row_map=row_map, batch_rows=512):
         gates.add(rows)
     certificate.also = gates.outcomes()

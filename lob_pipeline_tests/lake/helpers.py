@@ -12,7 +12,7 @@ from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import QUOTES
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.manifest import Manifest
+from lob_pipeline.lake.manifest import REQUIRED_GATES, Manifest
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.writer import PartitionWriter
 
@@ -33,6 +33,13 @@ def quotes(rows: int, value: int = 7) -> Columns:
 def passed(rows: int = 1) -> list[CheckOutcome]:
     """Return one gate that passed."""
     return [judge("schema", True, examined=rows, judged=rows)]
+
+
+def gates_of(table: str, *more: CheckOutcome) -> list[CheckOutcome]:
+    """Return every gate that ``table`` requires, passed, after ``more``."""
+    named = {o.name for o in more}
+    passes = (judge(name, True, examined=9, judged=9) for name in REQUIRED_GATES[table] if name not in named)
+    return [*more, *passes]
 
 
 def refused() -> list[CheckOutcome]:

@@ -19,7 +19,7 @@ from lob_pipeline.lake.paths import PartitionKey, list_partitions
 from lob_pipeline.lake.quarantine import newest_refusal
 from lob_pipeline.lake.reader import content_or_absent, must_follow, open_file, open_partition, open_standing
 from lob_pipeline.lake.writer import PartitionWriter
-from lob_pipeline_tests.lake.helpers import KEY, MARKET, START_NS, passed, publish, quotes, refused, tree
+from lob_pipeline_tests.lake.helpers import KEY, MARKET, START_NS, gates_of, passed, publish, quotes, refused, tree
 
 NULLS = Table(
     "labels",
@@ -78,7 +78,7 @@ def test_nulls_travel_as_declared(tmp_path: Path) -> None:
                 "ofi": np.array([1.0, nan, 2.0], dtype=np.float32),
             }
         )
-        writer.commit(code_fingerprint="f", inputs={}, outcomes=passed())
+        writer.commit(code_fingerprint="f", inputs={}, outcomes=gates_of("labels"))
     rows = duckdb.execute("select edge_bps, adverse, fill_kind, isnan(ofi) from read_parquet(?)", [str(writer.path)])
     assert rows.fetchall() == [(0.5, True, 1, False), (None, None, None, True), (-1.0, False, 3, False)]
     with open_partition(Home(tmp_path), key, NULLS) as partition:
@@ -98,7 +98,7 @@ def test_strings_are_kept_in_order_over_row_groups(tmp_path: Path, monkeypatch: 
         for start in range(0, 200, 70):
             part = {n: v[start : start + 70] for n, v in columns.items()}
             writer.write(part, {"trade_id": pa.array(ids[start : start + 70])})
-        writer.commit(code_fingerprint="f", inputs={}, outcomes=passed())
+        writer.commit(code_fingerprint="f", inputs={}, outcomes=gates_of("trades"))
     with open_partition(Home(tmp_path), key, TRADES) as partition:
         assert partition.strings("trade_id").to_pylist() == ids
         assert "trade_id" not in partition.read()

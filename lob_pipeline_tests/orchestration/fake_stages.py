@@ -21,6 +21,7 @@ from lob_pipeline.labels.spec import LABELS_TABLE
 from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.ledger import append, raw_ledger
+from lob_pipeline.lake.manifest import REQUIRED_GATES
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import content_or_absent, open_partition
 from lob_pipeline.lake.writer import PartitionWriter
@@ -32,6 +33,7 @@ from lob_pipeline.stages.ingest_merge import BookFacts
 from lob_pipeline.stages.ingest_sources import Source as RawSource
 from lob_pipeline.stages.layers import BOOKS, FEATURES, LABELS, PROFILE, RAW, Layer
 from lob_pipeline.stages.result import StageResult, stage_result
+from lob_pipeline_tests.lake.helpers import gates_of
 
 TABLES = {**FIXED_TABLES, "features": FEATURES_TABLE, "labels": LABELS_TABLE}
 ROWS = 3
@@ -105,6 +107,7 @@ class Fake:
             check_schema(table, {c: strings.get(c, columns.get(c)) for c in table.names}),
             judge("plausible", not is_bad, examined=ROWS, judged=ROWS, message="bad on purpose" if is_bad else ""),
         ]
+        outcomes = gates_of(name, *outcomes) if name in REQUIRED_GATES else outcomes
         certificate = {"holds": not is_bad, "coverage": 1.0, "gaps": []} if name == "book_snapshots" else None
         with PartitionWriter(home, PartitionKey(name, market, date, self._clock(name, market)), table) as writer:
             writer.write(columns, strings)

@@ -9,7 +9,6 @@ import pytest
 
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import parse_market
-from lob_pipeline.core.outcome import judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
@@ -17,6 +16,7 @@ from lob_pipeline.lake.reader import read_manifest
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.drift_suites import BOOKS, SUITES
 from lob_pipeline.stages.drift import drift, feature_drift, label_drift
+from lob_pipeline_tests.lake.helpers import gates_of
 from lob_pipeline_tests.orchestration.fake_stages import TABLES, rows_of
 from lob_pipeline_tests.orchestration.test_marts import book
 
@@ -29,7 +29,7 @@ def publish(home: Home, date: str, seed: int, *, wide: int = 1, gate: bool = Tru
     columns["bid_depth_4bps_lots"] = np.full(1600, 500, dtype=np.int64)
     with PartitionWriter(home, PartitionKey("book_snapshots", MARKET, date, "t100ms"), BOOK_SNAPSHOTS) as writer:
         writer.write(columns)
-        outcomes = [judge("schema", True, examined=1, judged=1)] if gate else []
+        outcomes = gates_of("book_snapshots") if gate else []
         writer.commit(code_fingerprint="x", inputs={}, outcomes=outcomes)
     return writer.path
 
@@ -74,7 +74,7 @@ def test_features_and_labels_are_compared_beside_the_books_on_the_same_site(tmp_
         for name in ("features", "labels"):
             with PartitionWriter(home, PartitionKey(name, MARKET, day, "t100ms"), TABLES[name]) as writer:
                 writer.write(*rows_of(TABLES[name], day, 1))
-                writer.commit(code_fingerprint="x", inputs={}, outcomes=[judge("schema", True, examined=1, judged=1)])
+                writer.commit(code_fingerprint="x", inputs={}, outcomes=gates_of(name))
     reports = {
         name: compare(home, MARKET, "2026-01-04")
         for name, compare in (("book_snapshots", drift), ("features", feature_drift), ("labels", label_drift))

@@ -14,7 +14,6 @@ import pytest
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
-from lob_pipeline.core.outcome import judge
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, LEVELS, TRADES
 from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.evaluation.costs import CostConfig, row_costs
@@ -24,6 +23,7 @@ from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.session import Session
 from lob_pipeline.stages.marts import PROJECT, Marts
+from lob_pipeline_tests.lake.helpers import gates_of
 
 MARKET = parse_market("sim.BTCUSDT")
 SIZES = CostConfig().sizes_quote
@@ -95,20 +95,20 @@ def publish_labels(home: Home, date: str, seed: int, *, gate: bool = True) -> Co
     columns = labels(date, seed)
     with PartitionWriter(home, PartitionKey("labels", MARKET, date, "t100ms"), LABELS_TABLE) as writer:
         writer.write(columns)
-        outcomes = [judge("schema", True, examined=1, judged=1)] if gate else []
+        outcomes = gates_of("labels") if gate else []
         writer.commit(code_fingerprint="x", inputs={}, outcomes=outcomes)
     return columns
 
 
 def publish(home: Home, date: str, seed: int, *, gate: bool = True) -> Columns:
     columns = book(date, seed)
-    outcomes = [judge("schema", True, examined=1, judged=1)] if gate else []
+    outcomes = gates_of("book_snapshots") if gate else []
     with PartitionWriter(home, PartitionKey("book_snapshots", MARKET, date, "t100ms"), BOOK_SNAPSHOTS) as writer:
         writer.write(columns)
         writer.commit(code_fingerprint="x", inputs={}, outcomes=outcomes)
     with PartitionWriter(home, PartitionKey("trades", MARKET, date), TRADES) as writer:
         writer.write(trades(date, seed), {"trade_id": pa.array([str(i) for i in range(60)])})
-        writer.commit(code_fingerprint="x", inputs={}, outcomes=[judge("schema", True, examined=1, judged=1)])
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=gates_of("trades"))
     return columns
 
 

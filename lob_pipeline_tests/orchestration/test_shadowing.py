@@ -21,6 +21,7 @@ from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.registry.releases import read_releases, record_promoted, record_registered
 from lob_pipeline.resources import Lake
 from lob_pipeline.sensors import live_shadow, promotion_ready
+from lob_pipeline_tests.lake.helpers import gates_of
 from lob_pipeline_tests.orchestration.fake_stages import rows_of
 from lob_pipeline_tests.registry.samples import sample_info
 
@@ -41,7 +42,7 @@ def publish(home: Home, day: str, seed: int, *, gate: bool = True) -> None:
     columns, strings = rows_of(FEATURES_TABLE, day, seed)
     with PartitionWriter(home, PartitionKey("features", MARKET, day, "t100ms"), FEATURES_TABLE) as writer:
         writer.write(columns, strings)
-        outcomes = [judge("schema", True, examined=3, judged=3)] if gate else []
+        outcomes = gates_of("features") if gate else []
         writer.commit(code_fingerprint="x", inputs={}, outcomes=outcomes)
 
 

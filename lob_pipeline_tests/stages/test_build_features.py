@@ -27,6 +27,7 @@ from lob_pipeline.lake.writer import PartitionWriter
 from lob_pipeline.quality.feature_gates import MINIMUM_WARM_ROWS, FeatureGates
 from lob_pipeline.stages.build_features import build_features
 from lob_pipeline_tests.features.rows import RowPlan, random_rows
+from lob_pipeline_tests.lake.helpers import gates_of
 
 CLOCK = parse_clock("t1s")
 MARKET = parse_market("bybit-linear.BTCUSDT")
@@ -48,7 +49,8 @@ def publish(home: Home, date: str, rows: Rows, ok: bool = True) -> str:
     with PartitionWriter(home, key, BOOK_SNAPSHOTS) as writer:
         writer.write(columns)
         outcome = judge("invariants", ok, examined=len(rows), judged=len(rows), message="made for this test")
-        return writer.commit(code_fingerprint="x", inputs={}, outcomes=[outcome]).content_sha256
+        gates = gates_of("book_snapshots", outcome)
+        return writer.commit(code_fingerprint="x", inputs={}, outcomes=gates).content_sha256
 
 
 def stored(home: Home, date: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:

@@ -28,6 +28,7 @@ from lob_pipeline.stages.build_features import build_features
 from lob_pipeline.stages.build_profile import build_profile, ensure_profile, profile_columns, profile_of_columns
 from lob_pipeline_tests.features.rows import RowPlan, random_rows
 from lob_pipeline_tests.features.trades import random_profile
+from lob_pipeline_tests.lake.helpers import gates_of
 
 CLOCK = parse_clock("t1s")
 MARKET = parse_market("bybit-linear.BTCUSDT")
@@ -46,7 +47,8 @@ def publish(home: Home, date: str, rows: Rows, ok: bool = True) -> str:
     with PartitionWriter(home, key, BOOK_SNAPSHOTS) as writer:
         writer.write({c.name: rows[:, i].astype(c.dtype) for i, c in enumerate(BOOK_SNAPSHOTS.columns)})
         outcome = judge("invariants", ok, examined=len(rows), judged=len(rows), message="made for this test")
-        return writer.commit(code_fingerprint="x", inputs={}, outcomes=[outcome]).content_sha256
+        gates = gates_of("book_snapshots", outcome)
+        return writer.commit(code_fingerprint="x", inputs={}, outcomes=gates).content_sha256
 
 
 def stored(home: Home, date: str = DAY) -> Profile:

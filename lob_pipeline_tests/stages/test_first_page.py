@@ -22,6 +22,7 @@ from lob_pipeline.stages.costs import costs, costs_lines
 from lob_pipeline.stages.feasibility import feasibility, feasibility_lines
 from lob_pipeline.stages.first_page import build_page, first_page
 from lob_pipeline_tests.evaluation.rows import book_rows
+from lob_pipeline_tests.lake.helpers import gates_of
 
 MARKET = parse_market("bybit-linear.BTCUSDT")
 
@@ -51,7 +52,7 @@ def write_day(home: Home, date: str, n: int = 400, *, ok: bool = True, **changes
     with PartitionWriter(home, key, BOOK_SNAPSHOTS) as writer:
         writer.write(rows)
         made = certificate(date, n, holds=ok, **changes)
-        writer.commit(code_fingerprint="x", inputs={}, outcomes=[gate], certificate=made)
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=gates_of("book_snapshots", gate), certificate=made)
 
 
 @pytest.fixture

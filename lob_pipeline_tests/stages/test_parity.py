@@ -38,6 +38,7 @@ from lob_pipeline.live.engine import LiveEngine
 from lob_pipeline.stages.build_features import build_features
 from lob_pipeline.stages.parity import parity
 from lob_pipeline_tests.features.events import random_events
+from lob_pipeline_tests.lake.helpers import gates_of
 from lob_pipeline_tests.naive.features import naive_features
 from lob_pipeline_tests.naive.tape import Trade, rows_of_trades
 
@@ -63,7 +64,7 @@ def publish(home: Home, table: Table, columns: Columns) -> None:
         writer.write(columns)
         n = len(columns[table.names[0]])
         outcome = judge("made_for_this_test", True, examined=n, judged=n, minimum=0)
-        writer.commit(code_fingerprint="x", inputs={}, outcomes=[outcome])
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=gates_of(table.name, outcome))
 
 
 def book_columns(rows: np.ndarray) -> Columns:
@@ -128,7 +129,7 @@ def publish_trades(home: Home, trades: Columns) -> None:
     n = len(trades["order"])
     with PartitionWriter(home, PartitionKey("trades", MARKET, DATE), TRADES) as writer:
         writer.write(trades, {"trade_id": pa.array([str(i) for i in range(n)])})
-        writer.commit(code_fingerprint="x", inputs={}, outcomes=[judge("made", True, examined=n, judged=n)])
+        writer.commit(code_fingerprint="x", inputs={}, outcomes=gates_of("trades"))
 
 
 def naive_tape(events: Columns, trades: Columns, rows: np.ndarray) -> list[list[Trade] | None]:

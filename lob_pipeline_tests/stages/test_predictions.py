@@ -33,6 +33,7 @@ from lob_pipeline.stages import predict
 from lob_pipeline.stages.predict import build_predictions, predictions_of_day
 from lob_pipeline.stages.replay_prediction import parse_id, replay, replay_random
 from lob_pipeline.stages.shadow import calibration, shadow_report
+from lob_pipeline_tests.lake.helpers import gates_of
 from lob_pipeline_tests.live.days import read_predictions
 from lob_pipeline_tests.live.random_bundle import random_bundle
 
@@ -63,7 +64,7 @@ def write(home: Home, table: Table, date: str, columns: Columns, code: str) -> N
     with PartitionWriter(home, PartitionKey(table.name, MARKET, date, "t100ms"), table) as writer:
         writer.write(columns)
         gate = judge("made_up", True, examined=ROWS, judged=ROWS)
-        writer.commit(code_fingerprint=code, inputs={}, outcomes=[gate])
+        writer.commit(code_fingerprint=code, inputs={}, outcomes=gates_of(table.name, gate))
 
 
 def write_features(home: Home, date: str, first_ns: int, seed: int, code: str | None = None) -> np.ndarray:

@@ -109,6 +109,7 @@ def publish(
             code_fingerprint=code_fingerprint(table.name, instrument(MARKET)) if table == FEATURES_TABLE else "f",
             inputs=inputs or {},
             outcomes=gates(table.name) if outcomes is None else outcomes,
+            certificate={"holds": True} if table == BOOK_SNAPSHOTS else None,
             extra=extra or {},
         )
 
