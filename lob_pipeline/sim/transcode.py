@@ -192,7 +192,7 @@ def _trades(home: Home, market: Market, date: str, events: Columns) -> Iterator[
     """Yield a day's trades; ``seq``: that of the first book message at or after them, which shows what they did."""
     with open_partition(home, PartitionKey("trades", market, date), TRADES) as partition:
         rows, ids = partition.read(), partition.strings("trade_id").to_pylist()
-    book = events["first_in_message"] & (events["kind"] == KIND_DELTA)
+    book = events["first_in_message"] & (events["kind"] != KIND_AUDIT)
     times, seqs = np.maximum.accumulate(events["ts_event_ns"][book]), events["update_id"][book]
     at = np.searchsorted(times, rows["ts_event_ns"], side="left")
     last = int(seqs[-1]) + 1 if seqs.shape[0] else 0
