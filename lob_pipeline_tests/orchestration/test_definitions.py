@@ -168,7 +168,7 @@ def test_jobs_run_in_one_process_and_schedules_and_sensors_start_stopped(defs: d
     for schedule in ("nightly_data", "nightly_retrain"):
         assert defs.resolve_schedule_def(schedule).default_status == dg.DefaultScheduleStatus.STOPPED
     assert defs.resolve_schedule_def("nightly_retrain").cron_schedule == ["0 2 * * *", "0 8-23 * * *"]
-    for sensor in ("on_failure", "live_shadow", "promotion_ready"):
+    for sensor in ("on_failure", "closed_segments", "live_shadow", "promotion_ready"):
         assert defs.resolve_sensor_def(sensor).default_status == dg.DefaultSensorStatus.STOPPED
 
 
