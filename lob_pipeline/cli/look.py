@@ -87,15 +87,16 @@ def _label_lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 def status(home: HomeOption = None, as_json: JsonOption = False) -> int:
-    """What is in the lake, fresh, stale, refused; the newest verdicts; champion and challenger.
+    """What is in the lake, fresh, stale, refused; the newest verdicts; champion and challenger; the recorder.
 
     Example: lob status
     """
+    from lob_pipeline.capture.heartbeat import read_heartbeat
     from lob_pipeline.stages.learned import learned
     from lob_pipeline.stages.plan import status as run
 
     where = open_home(home)
-    emit({**run(where), "learned": learned(where)}, as_json, _status_lines)
+    emit({**run(where), "learned": learned(where), "recorder": read_heartbeat(where)}, as_json, _status_lines)
     return 0
 
 
@@ -111,6 +112,14 @@ def _status_lines(result: dict[str, Any]) -> Iterator[str]:
     from lob_pipeline.stages.learned import learned_lines
 
     yield from learned_lines(result["learned"])
+    beat = result["recorder"]
+    if beat:
+        state = beat["state"] if beat["alive"] or beat["state"] != "recording" else "gone without a word"
+        yield (
+            f"recorder {state}, last heard of {beat['age_s']:,.0f} s ago: {', '.join(beat['markets'])}; "
+            f"{beat['frames_per_s']:,.0f} frames/s, lag {beat['lag_ms']:,.0f} ms, {beat['gaps']} gaps, "
+            f"{beat['reconnects']} reconnects, {beat['disk_free_mib']:,} MiB free"
+        )
 
 
 def explain(
