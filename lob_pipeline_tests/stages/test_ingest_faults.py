@@ -274,8 +274,10 @@ def test_a_kept_source_that_changed_is_not_built_from(tmp_path: Path, home: Home
 def test_unknown_markets_and_dates(tmp_path: Path, home: Home) -> None:
     path = write_lines(tmp_path / "x.ndjson", bybit_stream(20, first_ms=START))
     before = tree(home.root)
-    with pytest.raises(BadInputError, match="venue 'okx' is not supported yet"):
+    with pytest.raises(BadInputError, match=r"holds bybit_messages, not messages of okx\.BTC-USDT-SWAP"):
         ingest(home, parse_market("okx.BTC-USDT-SWAP"), [path])
+    with pytest.raises(BadInputError, match=r"value of one contract of okx\.SUSHI-USDT-SWAP is unknown"):
+        ingest(home, parse_market("okx.SUSHI-USDT-SWAP"), [path])
     with pytest.raises(BadInputError, match="no file was given"):
         ingest(home, MARKET, [])
     with pytest.raises(BadInputError, match="is not a positive decimal"):
