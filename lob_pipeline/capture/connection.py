@@ -43,8 +43,8 @@ class Line:
 
 @dataclass
 class Connection:
-    """Run once with ``run``. ``ready``: every book has its snapshot. ``why``: how it ended, for people; ``cause``: for
-    the ledger."""
+    """Run once with ``run``. ``ready``: its books have their snapshots. ``why``: how it ended, for people; ``cause``:
+    for the ledger."""
 
     desk: Desk
     line: Line
@@ -242,8 +242,11 @@ class Connection:
         )
 
     def see_ready(self) -> None:
-        """Say so once every book has its snapshot."""
-        if not self.ready.is_set() and all(t.snapshots for t in self.books):
+        """Say so once every book that was ever heard of has its snapshot here."""
+        if self.ready.is_set():
+            return
+        heard_of = [t for t in self.books if (t.market, t.topic.name) in self.desk.tracks]
+        if heard_of and all(t.snapshots for t in heard_of):
             self.ready.set()
 
     def flush(self, wall_ns: int) -> None:

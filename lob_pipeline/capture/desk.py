@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.storage import storing
 
 _LIMITED = ("unread", "duplicate")
+_SPOKEN = ("reconnect", "rollover", "refused", "snapshot_failed", "silence", "full")
 _MINUTE_NS = 60_000_000_000
 
 
@@ -40,6 +42,7 @@ class Desk:
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
     stats: Stats = field(default_factory=Stats)
     connections: int = 0
+    say: Callable[[str], None] = lambda _line: None
     _minute: int = 0
     _said: dict[str, int] = field(default_factory=dict)
 
@@ -67,6 +70,9 @@ class Desk:
         if kind in _LIMITED and not self._may_say(kind):
             return
         self.ledger.note(kind, **facts)
+        if kind in _SPOKEN:
+            told = (facts.get(name) for name in ("market", "topic", "url", "why", "text", "error"))
+            self.say(f"{kind}: {'; '.join(str(t) for t in told if t)}")
 
     def _may_say(self, kind: str) -> bool:
         minute = time.monotonic_ns() // _MINUTE_NS

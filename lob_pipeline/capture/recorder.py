@@ -70,7 +70,7 @@ def record(
         if recovered:
             say(f"{recovered} segments that an earlier recorder left were recovered")
         session = f"{time.time_ns():x}-{os.getpid():x}"
-        desk = Desk(home, config, ledger, session, where_topics_stand(ledger))
+        desk = Desk(home, config, ledger, session, where_topics_stand(ledger), say=say)
         remove_old(desk, ledger.records)
         ledger.forget_records()
         recorder = Recorder(desk, lines, say, stopped)
@@ -120,11 +120,13 @@ class Recorder:
         """Record to the end and return the report."""
         desk = self._desk
         desk.take_reserve()
+        names = sorted({m for link in self._links for m in link.line.markets})
+        self._say(f"recording {', '.join(names)} into {desk.root}; SIGTERM or Ctrl-C ends it in good order")
         desk.note(
             "started",
             session=desk.session,
             pid=os.getpid(),
-            markets=sorted({m for link in self._links for m in link.line.markets}),
+            markets=names,
             urls=sorted({link.line.url for link in self._links}),
         )
         try:

@@ -75,7 +75,10 @@ class Watch:
         if not book and track.frames_at_silence == track.frames and track.silences:
             return False  # told already, and not a word since
         connection = self._connection
-        action = ("reconnect" if track.silences else "resubscribe") if book else "noted"
+        # A book that never said a word may be of a market that the venue does not know: asking is all that helps, and
+        # it must not cost the others their connection.
+        again = "reconnect" if track.silences and track.frames else "resubscribe"
+        action = again if book else "noted"
         track.silences += 1
         track.frames_at_silence = track.frames
         track.heard_mono_ns = now

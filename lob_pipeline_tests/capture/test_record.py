@@ -273,9 +273,14 @@ def test_several_markets_share_a_connection_or_have_their_own(real_data: Path, t
 def test_a_market_that_the_venue_does_not_know_costs_the_others_nothing(real_data: Path, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     exchange = looped(real_data, tmp_path / "log")
-    with serving(exchange) as url, recording(home, url, "bybit-linear.ETHUSDT", MARKET) as live:
+    other = "bybit-linear.ETHUSDT"
+    with serving(exchange) as url, recording(home, url, other, MARKET, book_silence_s=0.3, roll_s=1.0) as live:
         live.saw("refused")
-        live.frames(100)
+        live.saw("silence", 2)
+        live.saw("rollover")
+    assert {line["action"] for line in lines(home, "silence") if "ETHUSDT" in line["topic"]} == {"resubscribe"}
+    assert any(text.startswith("recording bybit-linear.BTCUSDT, bybit-linear.ETHUSDT") for text in live.said)
+    assert any(text.startswith("refused: ") for text in live.said)
     assert any("ETHUSDT" in line["text"] for line in lines(home, "refused"))
     assert any(BOOK in line["topics"] for line in lines(home, "closed"))
 
