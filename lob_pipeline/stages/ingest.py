@@ -150,7 +150,7 @@ def _examine(home: Home, market: Market, paths: list[Path], tick: str | None, lo
     """Look at the files: formats, markets, grids, and which of them the ledger does not list yet."""
     if not paths:
         raise BadInputError("no file was given: name at least one recorded file")
-    instrument(market, tick or "1", lot or "1", home.markets)  # an unknown venue or a bad step is said before any file is read
+    instrument(market, tick or "1", lot or "1", home.markets)  # an unknown venue, a bad step are said at once
     known = registered(home)
     given = list({f.sha256: f for f in (given_file(path, market) for path in paths)}.values())
     grid = instrument_of(home, market, given, tick, lot)

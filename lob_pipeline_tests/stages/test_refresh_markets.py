@@ -16,8 +16,12 @@ from lob_pipeline.core.instrument import VENUES, parse_market
 from lob_pipeline.core.market_file import read_market_file
 from lob_pipeline.core.markets import instrument
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.instruments import partition_instrument
 from lob_pipeline.stages import refresh_markets as module
+from lob_pipeline.stages.build_books import build_books
+from lob_pipeline.stages.ingest import ingest
 from lob_pipeline.stages.refresh_markets import SOURCES, ccxt_exchange, refresh_markets
+from lob_pipeline_tests.stages.ingest_streams import MIDNIGHT_MS, bybit_stream, write_lines
 
 TODAY = "2026-11-20"
 
@@ -118,6 +122,31 @@ def test_the_owner_s_text_and_other_markets_stay(tmp_path: Path, monkeypatch: py
     assert refreshed["bybit-linear.BTCUSDT"]["fees_as_of"] == "2026-11-21"
     assert report.changed == {}
     assert instrument(parse_market("bybit-linear.BTCUSDT"), user=home.markets).maker_fee_bps == 0.0
+
+
+def test_a_refreshed_market_is_ingested_without_saying_its_grid(tmp_path: Path) -> None:
+    home, market = Home(tmp_path / "home"), parse_market("bybit-linear.NEWUSDT")
+    lines = [line.replace("BTCUSDT", "NEWUSDT") for line in bybit_stream(40, first_ms=MIDNIGHT_MS - 10_000)]
+    path = write_lines(tmp_path / "new.ndjson", lines)
+    with pytest.raises(BadInputError, match="run `lob markets refresh`"):
+        ingest(home, market, [path])
+    entry = _market("NEWUSDT", "linear", 0.1, 0.001)
+    report = refresh_markets(home, ["bybit-linear"], today=TODAY, exchange_of=lambda _name: _Lists([entry]))
+    assert report.added == ["bybit-linear.NEWUSDT"]
+    assert not any(part.refused for part in ingest(home, market, [path]).partitions)
+    assert build_books(home, market, "2024-08-08").manifest.rows > 10
+    known = partition_instrument(home, market, "2024-08-08")
+    assert (known.taker_fee_bps, known.fees_as_of) == (5.5, TODAY)
+
+
+class _Lists:
+    precisionMode = ccxt.TICK_SIZE  # noqa: N815  ccxt's own name
+
+    def __init__(self, markets: list[dict[str, Any]]) -> None:
+        self.markets = markets
+
+    def load_markets(self) -> dict[str, Any]:
+        return {m["symbol"]: m for m in self.markets}
 
 
 class _Fails:
