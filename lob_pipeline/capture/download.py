@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lob_pipeline.capture.archives import Kind, Wanted, folders, wanted_files
-from lob_pipeline.capture.fetch import Fetch, Fetched, Host, Patience, require_http
+from lob_pipeline.capture.fetch import Fetch, Fetched, Host, Patience
+from lob_pipeline.capture.http_answer import require_http
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake import ledger

@@ -14,11 +14,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
+from lob_pipeline.capture.http_answer import AgainError, Answer, open_url, retry_after
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.lake.storage import replace_into, storing
 from lob_pipeline.venues.source import container_of, open_source
@@ -70,14 +69,6 @@ class _Version:
     def validator(self) -> str:
         """What ``If-Range`` may carry: a strong ETag, else the last change, else nothing."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
-
-
-class _AgainError(Exception):
-    """Worth another attempt. ``wait_s``: what the server asked for."""
-
-    def __init__(self, why: str, wait_s: float = 0.0) -> None:
-        super().__init__(why)
-        self.wait_s = wait_s
 
 
 class Host:
@@ -146,7 +137,7 @@ class Fetch:
                 self._forget()
                 if damaged >= self.host.patience.whole_tries:
                     raise LobError(f"{self.url} is damaged where it comes from: {error}") from error
-            except (_AgainError, HTTPException, OSError) as error:
+            except (AgainError, HTTPException, OSError) as error:
                 if isinstance(error, OSError) and error.filename:
                     with storing(self._part):
                         raise  # of our own disk, not of the network
@@ -199,7 +190,7 @@ class Fetch:
             if known.validator:
                 headers["If-Range"] = known.validator
         self._requests += 1
-        with _open(self.url, headers, self.host.patience.timeout_s) as answer:
+        with open_url(self.url, headers, self.host.patience.timeout_s) as answer:
             self.host.answered = True
             if answer.status in _ABSENT:
                 return None
@@ -211,20 +202,20 @@ class Fetch:
                 self._resumed_from = 0
             self._receive(answer, version, "ab" if continued else "wb")
         if version.size and self._size() < version.size:
-            raise _AgainError(f"the answer broke off at byte {self._size()} of {version.size}")
+            raise AgainError(f"the answer broke off at byte {self._size()} of {version.size}")
         if self._size() > version.size > 0:
             self._forget()
-            raise _AgainError(f"more came than the {version.size} bytes that were announced")
+            raise AgainError(f"more came than the {version.size} bytes that were announced")
         return version if version.size else _Version(self.url, self._size(), version.etag, version.modified)
 
-    def _version(self, answer: _Answer, known: _Version | None) -> _Version:
-        """Judge the head of an answer. Raises ``_AgainError`` or ``LobError`` for all but 200 and a fitting 206."""
+    def _version(self, answer: Answer, known: _Version | None) -> _Version:
+        """Judge the head of an answer. Raises ``AgainError`` or ``LobError`` for all but 200 and a fitting 206."""
         status, head = answer.status, answer.headers
         if status in _BUSY:
-            raise _AgainError(f"the server answers {status}", _retry_after(head))
+            raise AgainError(f"the server answers {status}", retry_after(head))
         if status == 416:
             self._forget()  # the file became shorter than what is here
-            raise _AgainError("the file has changed on the server")
+            raise AgainError("the file has changed on the server")
         if status not in (200, 206):
             raise LobError(f"{self.url}: the server answers {status}: is the address right?")
         length, etag = head.get("Content-Length", ""), head.get("ETag", "")
@@ -235,10 +226,10 @@ class Fetch:
         same = known and found and int(found[1]) == self._size() and int(found[3]) == known.size
         if not known or not same or (etag and known.etag and etag != known.etag):
             self._forget()
-            raise _AgainError("the server continues another file than the one that was begun")
+            raise AgainError("the server continues another file than the one that was begun")
         return known
 
-    def _receive(self, answer: _Answer, version: _Version, mode: str) -> None:
+    def _receive(self, answer: Answer, version: _Version, mode: str) -> None:
         with storing(self._part):
             self._part.parent.mkdir(parents=True, exist_ok=True)
             if mode == "wb":
@@ -251,54 +242,6 @@ class Fetch:
                 self._progress(file.tell() / version.size if version.size else 0.0)
                 if self.host.stop.is_set():
                     raise LobError("the download was stopped: run the same command again to go on")
-
-
-class _Answer:
-    """An HTTP answer, of whatever status."""
-
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-        self.status: int = raw.status
-        self.headers: HTTPMessage = raw.headers
-
-    def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
-        return bytes(self._raw.read(size))
-
-    def __enter__(self) -> _Answer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._raw.close()
-
-
-def _open(url: str, headers: dict[str, str], timeout_s: float) -> _Answer:
-    from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
-
-    try:
-        return _Answer(urlopen(Request(url, headers=headers), timeout=timeout_s))  # noqa: S310 - see require_http
-    except HTTPError as error:
-        return _Answer(error)
-    except URLError as error:
-        raise _AgainError(f"the server cannot be reached ({error.reason})") from error
-
-
-def _retry_after(head: HTTPMessage) -> float:
-    """Return the seconds that a Retry-After header asks for, 0 without one that can be read."""
-    text = str(head.get("Retry-After", "")).strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def require_http(url: str) -> None:
-    """Raise ``BadInputError`` unless ``url`` is an http or https address."""
-    if not re.match(r"https?://[^/\s]+", url):
-        raise BadInputError(f"{url!r} is no web address: expected http://host or https://host")
 
 
 def verify_whole(path: Path) -> None:

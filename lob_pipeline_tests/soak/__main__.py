@@ -35,6 +35,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         report = judge(config, soak(config, folder, real))
         place = (folder if named else Path.cwd() / "bench") / "soak.json"
+        place.parent.mkdir(exist_ok=True)
         place.write_text(json.dumps(report, indent=1))
     print(table(report))
     print(f"written to {place}")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.instrument import Instrument
-from lob_pipeline.core.tables import KIND_DELTA
+from lob_pipeline.core.tables import KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.sim.feed import BOOK, Levels
 from lob_pipeline.sim.looped import LoopedFeed
 from lob_pipeline.sim.sender_log import SENT, SNAPSHOT, Sent
@@ -109,9 +109,10 @@ def compare_book(
     for messages in batches(home, str(grid.market)):
         where = topic.of_seq(messages.seq)
         deltas = messages.kind == KIND_DELTA
-        begins = (where < 0) & ~deltas & (messages.seq < topic.seq[0])  # the snapshot before the first message
-        foreign += messages.seq[(where < 0) & ~begins].tolist()
-        known = where >= 0
+        sent_ones = deltas | (messages.kind == KIND_SNAPSHOT)  # others are the ingest's own, at midnight
+        begins = (where < 0) & ~deltas & sent_ones & (messages.seq < topic.seq[0])  # before the first message
+        foreign += messages.seq[(where < 0) & sent_ones & ~begins].tolist()
+        known = (where >= 0) & sent_ones
         if first < 0:
             first = int(where[0]) if known[0] else 0
         last = max(last, int(where.max()))

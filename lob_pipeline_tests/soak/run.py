@@ -53,12 +53,13 @@ class SoakConfig:
 class SoakRun:
     """What a soak left: folders, the moments of the kills (wall clock, ns), and what the processes took.
 
-    ``rss``: (seconds since the recorder began, bytes) of the calm part.
+    ``planned``: kinds of faults in its script. ``rss``: (seconds since the recorder began, bytes) of the calm part.
     """
 
     home: Path
     log: Path
     recordings: list[Path]
+    planned: set[str] = field(default_factory=set)
     kills_ns: list[int] = field(default_factory=list)
     rss: list[tuple[float, int]] = field(default_factory=list)
     exits: list[int] = field(default_factory=list)
@@ -81,6 +82,7 @@ def soak(config: SoakConfig, folder: Path, real_data: Path) -> SoakRun:
     faults = random_script(
         config.seed, config.seconds - _LAST_FAULT_S, every_s=config.fault_every_s, topics=BOOKS
     )
+    run.planned = {fault.kind for fault in faults}
     script = folder / "faults.json"
     script.write_text(json.dumps(to_json(faults)))
     words = ["-m", "lob_pipeline.sim.exchange", *map(str, paths), "--loop", "--extras", "--rate", str(config.rate)]
