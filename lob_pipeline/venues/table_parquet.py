@@ -26,7 +26,7 @@ from lob_pipeline.venues.block import BookMessages, DecodedBlock, Int64s, TradeR
 from lob_pipeline.venues.lines import UnreadableError, shown
 from lob_pipeline.venues.source import Container
 from lob_pipeline.venues.table_blocks import LevelMessages, no_quotes, no_trades
-from lob_pipeline.venues.table_csv import MEANINGS, SIDES, check_names, kind_of
+from lob_pipeline.venues.table_csv import MEANINGS, SIDES, Kind, check_names, kind_of
 
 if TYPE_CHECKING:
     from lob_pipeline.venues.detect import FileInfo
@@ -48,18 +48,23 @@ def sniff_file(path: Path, _name: str, container: Container) -> FileInfo | None:
 
     table = _open(path)
     names = table.schema_arrow.names
-    kind = kind_of(names)
-    if kind is None:
-        raise BadInputError(
-            f"{path} has the columns {', '.join(names)}: expected ts_event_ns (or timestamp), side, price, size (or "
-            "amount) and is_snapshot for level changes, or id for trades"
-        )
+    kind = _kind(path, names)
     symbols: tuple[str, ...] = ()
     if "symbol" in names and table.metadata.num_rows:
         first = next(table.iter_batches(1, columns=["symbol"])).column(0)[0].as_py()
         symbols = (str(first).upper(),)
     stream = ("book",) if kind == "levels" else ("trades",)
     return FileInfo(path, container, "parquet_table", "table", symbols, stream)  # type: ignore[arg-type]
+
+
+def _kind(path: Path, names: list[str]) -> Kind:
+    kind = kind_of(names)
+    if kind is None:
+        raise BadInputError(
+            f"{path} has the columns {shown(', '.join(names))}: expected ts_event_ns (or timestamp), side, price, size "
+            "(or amount) and is_snapshot for level changes, or id for trades"
+        )
+    return kind
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -74,7 +79,7 @@ def blocks(path: Path, instrument: Instrument, _info: object) -> Iterator[Decode
     """Yield the rows of a table (``Form.blocks``). ``line`` and errors count rows, ``offset`` is the row too."""
     table = _open(path)
     names = table.schema_arrow.names
-    kind = kind_of(names)
+    kind = _kind(path, names)
     try:
         meanings = check_names(names)
     except UnreadableError as error:
