@@ -24,11 +24,17 @@ for room in (data, truth, markets, capture, download, work, learn, models, live,
     room.register(app)
 
 
+_TYPERS_INTERRUPT = 130
+"""What typer makes of Ctrl-C instead of letting it through."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run ``lob``: one clear sentence and an exit code for what a user can cause, a traceback only for a defect."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(words, standalone_mode=False)
+        if code == _TYPERS_INTERRUPT:
+            raise KeyboardInterrupt
     except LobError as error:
         sys.exit(_fail(str(error), error.exit_code, words))
     except click.exceptions.NoArgsIsHelpError as error:

@@ -101,9 +101,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
+    def etag(self, body: bytes) -> str:
+        """Return the validator of a file: of its bytes."""
+        return f'"{hash(body) & 0xFFFFFFFF:x}"'
+
     def whole(self, body: bytes, cut: int | None = None) -> None:
         """Answer with the file, or the part that was asked for; ``cut``: close after so many bytes."""
-        etag = f'"{hash(body) & 0xFFFFFFFF:x}"'
+        etag = self.etag(body)
         start, status = 0, 200
         asked = self.headers.get("Range", "")
         if asked and self.archive.ranges and self.headers.get("If-Range", etag) == etag:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -296,3 +301,40 @@ def test_the_command_downloads_and_ingests(tmp_path: Path, capsys: pytest.Captur
     assert result["missing"] == ["2024-12-02 book", "2024-12-02 trades"]
     assert {(p["table"], p["date"]) for p in result["partitions"]} >= {("l2_events", DAY), ("trades", DAY)}
     assert sum(p["rows"] for p in result["partitions"] if p["table"] == "l2_events") == 800
+
+
+def test_an_interrupted_download_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a file: exit 1, nothing visible, and the next run asks for the rest."""
+    begun = threading.Event()
+
+    def slowly(handler: Any, body: bytes) -> bool:
+        handler.head(200, len(body), ETag=handler.etag(body))
+        handler.wfile.write(body[:300_000])
+        begun.set()
+        handler.close_connection = True
+        over.wait(60)
+        return True
+
+    over = threading.Event()
+    big = book_zip(messages=8_000)
+    served = Archive({BOOK: big, TRADES: trades_gz()}, wrong={BOOK: [slowly]})
+    words = [sys.executable, "-m", "lob_pipeline.cli", "download", str(MARKET), DAY, "--home", str(tmp_path), "--json"]
+    with serving_archive(served) as url:
+        process = subprocess.Popen([*words, "--base-url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        part = download_folder(Home(tmp_path), MARKET) / ".parts" / Path(BOOK).name
+        assert begun.wait(60)
+        while not part.exists() or not part.stat().st_size:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        over.set()  # the connection breaks: what waits for it may end
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "interrupted" in json.loads(out)["error"]
+        assert Path(BOOK).name not in visible(tmp_path)
+        had = part.stat().st_size
+        assert download(Home(tmp_path), MARKET, [DAY], DownloadConfig(url, 2, QUICK)).exit_code == 0
+    asked = [headers.get("Range") for path, headers, _ in served.asked if path == BOOK]
+    assert asked[-1] == f"bytes={had}-"
+    assert visible(tmp_path)[Path(BOOK).name] == big
