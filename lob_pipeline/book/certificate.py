@@ -215,7 +215,8 @@ class Certificate:
         out += self.trade_ids.outcomes()
         if self.trade_quotes is not None:
             out += self.trade_quotes.outcomes()
-        return [*(out if self.counts.valid else unshown(out)), *self.also]
+        out += self.also
+        return out if self.counts.valid else unshown(out)
 
     def to_json(self) -> dict[str, Any]:
         """Return the certificate: the keys of the contract, then what else was found, then every check."""

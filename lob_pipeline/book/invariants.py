@@ -105,11 +105,11 @@ class RowGates:
 
 
 def certificate_outcomes(certificate: Certificate) -> list[CheckOutcome]:
-    """Return the checks of the certificate (without its ``also``), the certificate as a whole, and ``warm_rows``."""
+    """Return the checks of the certificate, those of the rows among them, the whole's verdict, and ``warm_rows``."""
     c = certificate.counts
     checks = certificate.checks()
     broken = [check.name for check in checks if check.refuses]
-    out = checks[: len(checks) - len(certificate.also)]
+    out = list(checks)
     message = f"does not hold: {', '.join(broken)}" if broken else ""
     out.append(judge("certificate", not broken, examined=c.rows, judged=c.valid, message=message))
     out.append(judge("warm_rows", True, examined=c.rows, judged=c.warm, message=f"{c.warm} rows are warm at 300 s"))

@@ -21,9 +21,8 @@ from lob_pipeline.book.sequence import BRIDGE, MODES, REPLACES
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
-from lob_pipeline.core.tables import KIND_SNAPSHOT, LEVELS, ROW
+from lob_pipeline.core.tables import KIND_SNAPSHOT
 
-_SHOWN = [ROW[n] + k for n in ("bid_ticks_1", "bid_lots_1", "ask_ticks_1", "ask_lots_1") for k in range(LEVELS)]
 FULL_DEPTHS = frozenset({25, 50, 100, 200, 400, 500, 1000})
 """Depths that venues publish: a first snapshot of just as many levels on both sides fills its window."""
 EXACT_FEEDS = ("bybit-", "sim")
@@ -80,9 +79,7 @@ class LevelLaws:
 
     def show(self, rows: Int64Array, ids: Int64Array) -> None:
         """Take emitted rows of a whole book (ids >= 0 where it is), before the chunk of messages that closed them."""
-        whole = ids >= 0
-        if whole.any():
-            self._tally.show(ids[whole], rows[whole][:, _SHOWN])
+        self._tally.show(rows, ids)
 
     def _snapshot(self, seen: Seen, j: int, found: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         at = int(seen.first[j])

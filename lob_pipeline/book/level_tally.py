@@ -7,13 +7,13 @@ loop notes for each message how many levels it left, which deletes met nothing a
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from lob_pipeline.book.advance import Events
 from lob_pipeline.book.row_levels import PAGE, PAGE_BITS, SHOWN_WIDTH, check_shown
 from lob_pipeline.book.sequence import FOLLOWS, REPLACES
 from lob_pipeline.book.state import Int8Array, Int64Array
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.tables import ROW
 
 # columns of a tally, one row a message; where two follow, the bids' then the asks'
 LEVELS = 0  # levels held after the message
@@ -88,6 +88,41 @@ def tally_messages(
         out[j, LEVELS + 1] = held[1]
 
 
+@njit(cache=True)
+def wanted_pages(side: Int8Array, price: Int64Array, size: Int64Array, slots: Int64Array) -> Int64Array:
+    """Return int64 (2, price pages): 1 where a level is set on a page that has no slot yet."""
+    wanted = np.zeros(slots.shape, np.int64)
+    for i in range(len(price)):
+        s = (1 - np.int64(side[i])) >> 1
+        page = price[i] >> PAGE_BITS
+        wanted[s, page] |= np.int64(size[i] > 0) & np.int64(slots[s, page] < 0)
+    return wanted
+
+
+@njit(cache=True)
+def collect_shown(rows: Int64Array, ids: Int64Array, column: int, out: Int64Array) -> int:
+    """Copy id and levels of rows of a whole book that do not repeat the one before; return how many.
+
+    ``rows`` int64 (n, ROW_WIDTH), the levels from ``column`` on; ``out`` int64 (n, SHOWN_WIDTH).
+    """
+    n = 0
+    for i in range(len(rows)):
+        if ids[i] < 0:
+            continue
+        repeats = n > 0 and out[n - 1, 0] == ids[i]
+        if repeats:
+            for k in range(SHOWN_WIDTH - 1):
+                if out[n - 1, k + 1] != rows[i, column + k]:
+                    repeats = False
+                    break
+        if not repeats:
+            out[n, 0] = ids[i]
+            for k in range(SHOWN_WIDTH - 1):
+                out[n, k + 1] = rows[i, column + k]
+            n += 1
+    return n
+
+
 class LevelTally:
     """Carries the counting book from chunk to chunk. Memory follows the price pages that ever held a level."""
 
@@ -112,26 +147,23 @@ class LevelTally:
         tally_messages(*book, *rows, starts, verdict, events.update_id, shown, self._limit, self.state, out)
         return out
 
-    def show(self, ids: Int64Array, levels: Int64Array) -> None:
-        """Remember rows (levels int64 (n, SHOWN_WIDTH - 1)) and the update id each shows, for the coming chunk.
+    def show(self, rows: Int64Array, ids: Int64Array) -> None:
+        """Remember rows of a whole book (ids >= 0) and the update id each shows, for the coming chunk.
 
         Rows that repeat the one before them (silence) are left out: memory follows the changes.
         """
-        table = np.column_stack([ids, levels])
-        self._shown.append(table[np.append(True, (table[1:] != table[:-1]).any(axis=1))])
+        out = np.empty((len(rows), SHOWN_WIDTH), np.int64)
+        n = collect_shown(rows, ids, ROW["bid_ticks_1"], out)
+        self._shown.append(out if n == len(out) else out[:n].copy())
 
     def _reserve(self, events: Events) -> None:
         """Give a page to every stretch of prices in which the chunk sets a size."""
-        page = events.price_ticks >> PAGE_BITS
-        top = int(page.max(initial=0)) + 1
+        top = (int(events.price_ticks.max(initial=0)) >> PAGE_BITS) + 1
         if top > self._slots.shape[1]:
             grown = np.full((2, max(top, 2 * self._slots.shape[1])), -1, np.int64)
             grown[:, : self._slots.shape[1]] = self._slots
             self._slots = grown
-        wanted: npt.NDArray[np.bool_] = np.zeros((2, top), np.bool_)
-        for s, side in ((0, 1), (1, -1)):
-            wanted[s, page[(events.side == side) & (events.size_lots > 0)]] = True
-        sides, new = np.nonzero(wanted & (self._slots[:, :top] < 0))
+        sides, new = np.nonzero(wanted_pages(events.side, events.price_ticks, events.size_lots, self._slots))
         end = self._used + len(new)
         if end > len(self._pages):
             pool = np.zeros((max(end, 2 * len(self._pages)), PAGE), np.int64)

@@ -6,6 +6,9 @@ shows has that size there, no level lies between those shown or before the first
 
 from __future__ import annotations
 
+import numpy as np
+
+from lob_pipeline.book.bits import Int
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.jit import njit
 from lob_pipeline.core.tables import LEVELS
@@ -18,13 +21,23 @@ SHOWN_WIDTH = 1 + 4 * LEVELS
 
 
 @njit(cache=True)
-def size_at(pages: Int64Array, slots: Int64Array, s: int, price: int) -> int:
-    """Return the lots at a price of side ``s`` (0 bids, 1 asks), 0 where the counting book holds none."""
-    page = price >> PAGE_BITS
-    if price < 0 or page >= slots.shape[1]:
-        return 0
-    slot = slots[s, page]
-    return pages[slot, price & (PAGE - 1)] if slot >= 0 else 0
+def slot_of(slots: Int64Array, s: int, page: Int) -> Int:
+    """Return the row of ``pages`` that holds a page of side ``s`` (0 bids, 1 asks), -1 where there is none."""
+    return slots[s, page] if 0 <= page < slots.shape[1] else -1
+
+
+@njit(cache=True)
+def levels_between(pages: Int64Array, slots: Int64Array, s: int, lo: int, hi: int) -> int:
+    """Return how many levels side ``s`` of the counting book holds at the prices lo … hi."""
+    found = 0
+    for page in range(lo >> PAGE_BITS, (hi >> PAGE_BITS) + 1):
+        slot = slot_of(slots, s, page)
+        if slot >= 0:
+            first = max(lo - (page << PAGE_BITS), 0)
+            last = min(hi - (page << PAGE_BITS), PAGE - 1)
+            for tick in range(first, last + 1):
+                found += pages[slot, tick] != 0
+    return found
 
 
 @njit(cache=True)
@@ -34,11 +47,17 @@ def shows_book(pages: Int64Array, slots: Int64Array, held: Int64Array, shown: In
     for s in range(2):
         ticks = SIDES + 2 * LEVELS * s
         n = 0
+        page: Int = np.int64(-1)
+        slot: Int = np.int64(-1)
         for k in range(LEVELS):
             price = shown[ticks + k]
             if price < 0:
                 break
-            if shown[ticks + LEVELS + k] != size_at(pages, slots, s, price):
+            if price >> PAGE_BITS != page:
+                page = price >> PAGE_BITS
+                slot = slot_of(slots, s, page)
+            lots = shown[ticks + LEVELS + k]
+            if slot < 0 or lots == 0 or lots != pages[slot, price & (PAGE - 1)]:
                 return False
             n += 1
         if n != min(held[s], min(limit, LEVELS)):
@@ -46,17 +65,12 @@ def shows_book(pages: Int64Array, slots: Int64Array, held: Int64Array, shown: In
         if n == 0:
             continue
         last = shown[ticks + n - 1]
-        lo, hi = (last, shown[ticks]) if s == 0 else (shown[ticks], last)
-        if hi - lo < MAX_SCAN:
-            inside = 0
-            for price in range(lo, hi + 1):
-                inside += size_at(pages, slots, s, price) > 0
-            if inside != n:
+        lo, hi = min(last, shown[ticks]), max(last, shown[ticks])
+        if hi - lo < MAX_SCAN and levels_between(pages, slots, s, lo, hi) != n:
+            return False
+        if best_bid >= 0 and 1 < best_ask - best_bid < MAX_SCAN:
+            if levels_between(pages, slots, s, best_bid + 1, best_ask - 1) > 0:
                 return False
-        if best_bid >= 0 and best_ask - best_bid < MAX_SCAN:
-            for price in range(best_bid + 1, best_ask):
-                if size_at(pages, slots, s, price) > 0:
-                    return False
     return True
 
 

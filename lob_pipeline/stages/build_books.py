@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from lob_pipeline.book.certificate import Certificate
-from lob_pipeline.book.certificate_checks import unshown
 from lob_pipeline.book.invariants import RowGates, certificate_outcomes
 from lob_pipeline.book.replay import COLUMNS, WATCHED, RowMap, replay
 from lob_pipeline.book.state import Int64Array
@@ -80,13 +79,12 @@ def build_books(
         inputs = {f"l2_events/{date}": events.manifest.content_sha256}
         for name, partition in ((f"trades/{date}", trades), (f"quotes/{date}", quotes)):
             inputs[name] = partition.manifest.content_sha256 if partition else ABSENT
-        rows_checked = [schema.outcome(minimum=1), *gates.outcomes()]
-        certificate.also = rows_checked if certificate.counts.valid else unshown(rows_checked)
+        certificate.also = [schema.outcome(), *gates.outcomes()]
         inputs[f"book_snapshots/{before_key.date}"] = before.manifest.content_sha256 if before else ABSENT
         manifest = writer.commit(
             code_fingerprint=code_fingerprint("books", instrument),
             inputs=inputs,
-            outcomes=[*certificate.also, *certificate_outcomes(certificate)],
+            outcomes=certificate_outcomes(certificate),
             certificate=certificate.to_json(),
             extra={
                 "closing_books": certificate.closing,

@@ -8,7 +8,7 @@ from typing import Any
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import Market
 from lob_pipeline.lake.home import Home
-from lob_pipeline.lake.manifest import REQUIRED_GATES, Manifest
+from lob_pipeline.lake.manifest import Manifest
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.quarantine import newest_refusal
 from lob_pipeline.lake.reader import content_or_absent, read_manifest
@@ -89,9 +89,6 @@ class DayJudge:
         if table == "book_snapshots" and manifest.certificate is None:
             return f"{table} carries no certificate: rebuild it"
         gates = {o.name: o for o in manifest.gates}
-        missing = [name for name in REQUIRED_GATES[table] if name not in gates]
-        if missing:
-            return f"{table} without the gate {', '.join(missing)} (an absent gate is a refused gate)"
         unjudged = [o for o in gates.values() if o.status != "passed"]
         if unjudged:
             said = "; ".join(f"{o.name}: {o.message or f'{o.rows_judged} rows could be judged'}" for o in unjudged)

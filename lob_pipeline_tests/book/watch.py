@@ -60,7 +60,7 @@ def watched(
     for rows in replay(chunks, instrument, clock, date, watcher=certificate, row_map=row_map, batch_rows=512):
         gates.add(rows)
     certificate.also = gates.outcomes()
-    outcomes = [*certificate.also, *certificate_outcomes(certificate)]
+    outcomes = certificate_outcomes(certificate)
     return certificate, {o.name: o for o in outcomes}
 
 

@@ -16,10 +16,10 @@ from lob_pipeline.features.registry import FEATURES_TABLE
 from lob_pipeline.labels.spec import LABELS_TABLE
 from lob_pipeline.lake.fingerprint import code_fingerprint
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.manifest import REQUIRED_GATES
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import content_or_absent
 from lob_pipeline.lake.writer import PartitionWriter
-from lob_pipeline.stages.training_set_days import REQUIRED_GATES
 
 MARKET = parse_market("sim.BTCUSDT")
 CLOCK = "t1s"
