@@ -24,12 +24,16 @@ from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED, KIND_DELTA, L2_EV
 from lob_pipeline.core.units import NS_PER_MS, day_start_ns, shift_date
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
-from lob_pipeline.lake.reader import open_partition
+from lob_pipeline.lake.reader import open_partition, read_manifest
+from lob_pipeline.sim.archive import write_whole
 from lob_pipeline.sim.shown_book import Levels, ShownBook
 from lob_pipeline.sim.transcode_bytes import DerivedTrade, Writer, write_archive_day, write_websocket
 
 FIRST_ID = 1_000
 """``u`` of the first message of a derived topic: any number but 1, which says that the service was restarted."""
+
+MARK = "DERIVED.json"
+"""The file beside derived ones that says what they are derived from."""
 
 Int64s = npt.NDArray[np.int64]
 
@@ -78,7 +82,8 @@ def transcode(
     ``form``: ``archive`` (``DATE_SYMBOL_obDEPTH.data.zip`` and ``SYMBOLDATE.csv.gz``, a day each; a day that the next
     one goes on from ends with a closing snapshot) or ``websocket`` (``orderbook.DEPTH.SYMBOL.ndjson`` and
     ``publicTrade.SYMBOL.ndjson`` over all days, receive times beside them). ``depths``: a topic each; equal ``seq``
-    means the same instant. Raises ``BadInputError`` for another form, ``RefusedError`` where a day is not usable.
+    means the same instant. ``DERIVED.json`` beside the files says what they come from.
+    Raises ``BadInputError`` for another form, ``RefusedError`` where a day is not usable.
     """
     if form not in ("archive", "websocket"):
         raise BadInputError(f"form {form!r} is unknown: expected archive or websocket")
@@ -87,7 +92,8 @@ def transcode(
     venue = "bybit-spot" if grid.contract == "spot" else "bybit-linear"
     target = instrument(Market(venue, market.symbol), str(grid.tick), str(grid.lot))
     writer = Writer.of(target)
-    (folder / "instruments-info.json").write_text(json.dumps(writer.instruments_info()))
+    write_whole(folder / "instruments-info.json", json.dumps(writer.instruments_info()).encode())
+    write_whole(folder / MARK, json.dumps(_origin(home, market, dates, form), indent=1).encode())
     days = [_read(home, market, date, L2_EVENTS) for date in dates]
     topics: dict[int, list[list[DerivedMessage]]] = {depth: [] for depth in depths}
     for depth in depths:
@@ -111,6 +117,12 @@ def _archive(
     folder: Path, writer: Writer, depth: int, dates: list[str], days: list[list[DerivedMessage]]
 ) -> list[Path]:
     return [write_archive_day(folder, writer, date, depth, day) for date, day in zip(dates, days, strict=True)]
+
+
+def _origin(home: Home, market: Market, dates: list[str], form: str) -> dict[str, object]:
+    events = {d: read_manifest(PartitionKey("l2_events", market, d).path(home)).content_sha256 for d in dates}
+    about = "derived from another venue's recording: real dynamics, not what this venue sent"
+    return {"about": about, "from": str(market), "l2_events": events, "form": f"bybit {form}"}
 
 
 def _grid_of(home: Home, market: Market, date: str) -> Instrument:

@@ -21,7 +21,7 @@ from lob_pipeline.lake.storage import storing
 from lob_pipeline.stages.ingest_files import kept_file
 from lob_pipeline.stages.ingest_sources import registered
 from lob_pipeline.venues import lobster
-from lob_pipeline.venues import lobster_book_kernel as book
+from lob_pipeline.venues import lobster_view as state
 from lob_pipeline.venues.block import Int64s
 from lob_pipeline.venues.detect import FileInfo
 from lob_pipeline.venues.lobster_kernel import DIRECTION, ORDER_ID, PRICE, SIZE, TIME_NS, TYPE
@@ -68,9 +68,9 @@ def order_messages(path: Path, info: FileInfo, grid: Instrument) -> OrderMessage
         size_lots=m[:, SIZE] // lot,
         price_ticks=m[:, PRICE] // units,
         side=m[:, DIRECTION].astype(np.int8),
-        places=kind == book.NEW,
-        cancels=(kind == book.PARTIAL_CANCEL) | (kind == book.DELETE),
-        executes=kind == book.EXECUTE,
+        places=kind == state.NEW,
+        cancels=(kind == state.PARTIAL_CANCEL) | (kind == state.DELETE),
+        executes=kind == state.EXECUTE,
         known=seq > 0,
         placement=placement.astype(np.int8),
         queue_ahead_lots=np.where(ahead > 0, ahead // lot, ahead),

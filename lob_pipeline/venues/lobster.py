@@ -17,6 +17,7 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import FLAG_NOT_MARKET, FLAG_RPI, KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.venues import lobster_book_kernel as book
+from lob_pipeline.venues import lobster_view as state
 from lob_pipeline.venues.block import BookMessages, DecodedBlock, Int64s, QuoteRows, TradeRows
 from lob_pipeline.venues.form import Form, no_line
 from lob_pipeline.venues.lobster_files import Pair, members, parse_name, unreadable
@@ -31,17 +32,17 @@ UNITS_A_DOLLAR = 10_000
 GRID = ("0.01", "1")
 
 FACTS = {
-    "levels_from_messages": book.FROM_MESSAGES,
-    "levels_from_book_file": book.FROM_FILE,
-    "levels_left_view": book.LEFT_VIEW,
-    "messages_on_unknown_levels": book.UNKNOWN_LEVEL,
-    "messages_below_zero": book.BELOW_ZERO,
-    "book_rows_compared": book.ROWS,
-    "book_rows_equal": book.ROWS_EQUAL,
-    "rows_without_new_level_compared": book.ROWS_SEEN,
-    "rows_without_new_level_equal": book.ROWS_SEEN_EQUAL,
-    "rows_known_from_messages_compared": book.ROWS_KNOWN,
-    "rows_known_from_messages_equal": book.ROWS_KNOWN_EQUAL,
+    "levels_from_messages": state.FROM_MESSAGES,
+    "levels_from_book_file": state.FROM_FILE,
+    "levels_left_view": state.LEFT_VIEW,
+    "messages_on_unknown_levels": state.UNKNOWN_LEVEL,
+    "messages_below_zero": state.BELOW_ZERO,
+    "book_rows_compared": state.ROWS,
+    "book_rows_equal": state.ROWS_EQUAL,
+    "rows_without_new_level_compared": state.ROWS_SEEN,
+    "rows_without_new_level_equal": state.ROWS_SEEN_EQUAL,
+    "rows_known_from_messages_compared": state.ROWS_KNOWN,
+    "rows_known_from_messages_equal": state.ROWS_KNOWN_EQUAL,
 }
 """What is counted of a file: where level rows came from, and how many rows of the book equal the book file's."""
 
@@ -119,26 +120,26 @@ class _Reader:
     def __init__(self, pair: Pair, units: int, lot: int) -> None:
         self._pair, self._units, self._lot = pair, units, lot
         self._levels = pair.book.levels
-        self._view = book.new_view(self._levels)
+        self._view = state.new_view(self._levels)
         self._midnight_ns = pair.messages.midnight_ns
         self._next_id = 1
 
     def block(self, line: int, offset: int, m: Int64s, rows: Int64s) -> DecodedBlock:
         """Return the rows of messages ``m`` that begin at ``line`` of the file; ``rows``: the books after them."""
         self._check(line, offset, m)
-        out, counts = book.new_level_rows(len(m), self._levels), np.zeros(book.COUNTS, np.int64)
+        out, counts = state.new_level_rows(len(m), self._levels), np.zeros(state.COUNTS, np.int64)
         opening = line == 0
         if opening:
-            book.look_up(self._view, self._levels, rows[0], 0, out, np.zeros(book.COUNTS, np.int64))
+            book.look_up(self._view, self._levels, rows[0], 0, out, np.zeros(state.COUNTS, np.int64))
             self._view.looked_up[:] = 0
         book.rebuild(self._view, self._levels, m, rows, int(opening), out, counts)
         book_rows = self._book(line, offset, m, out, opening)
         at = book_rows.line - line
         on_grid = m[:, PRICE] % self._units == 0
-        is_trade = (m[:, TYPE] == book.EXECUTE) | (m[:, TYPE] == book.HIDDEN) | (m[:, TYPE] == book.CROSS)
+        is_trade = (m[:, TYPE] == state.EXECUTE) | (m[:, TYPE] == state.HIDDEN) | (m[:, TYPE] == state.CROSS)
         skipped = {
             "hidden_off_grid": int(np.count_nonzero(is_trade & ~on_grid)),
-            "trading_halt": int(np.count_nonzero(m[:, TYPE] == book.HALT)),
+            "trading_halt": int(np.count_nonzero(m[:, TYPE] == state.HALT)),
         }
         return DecodedBlock(
             first_line=line,
@@ -148,18 +149,18 @@ class _Reader:
             trades=self._trades(line, offset, m, np.flatnonzero(is_trade & on_grid)),
             quotes=self._quotes(book_rows, rows[at]),
             skipped={why: count for why, count in skipped.items() if count},
-            checksums=(int(counts[book.ROWS]), int(counts[book.ROWS_EQUAL])),
+            checksums=(int(counts[state.ROWS]), int(counts[state.ROWS_EQUAL])),
             facts={name: int(counts[k]) for name, k in FACTS.items()},
         )
 
     def _check(self, line: int, offset: int, m: Int64s) -> None:
         kind, price, size = m[:, TYPE], m[:, PRICE], m[:, SIZE]
-        orders = (kind >= book.NEW) & (kind <= book.EXECUTE)
+        orders = (kind >= state.NEW) & (kind <= state.EXECUTE)
         checks = (
-            ((kind < book.NEW) | (kind > book.HALT), "a type of 1 to 7"),
+            ((kind < state.NEW) | (kind > state.HALT), "a type of 1 to 7"),
             (np.abs(m[:, DIRECTION]) != 1, "a direction of 1 or -1"),
-            ((kind != book.HALT) & ((size <= 0) | (size % self._lot != 0)), f"a size in whole lots of {self._lot}"),
-            ((kind != book.HALT) & (price <= 0), "a price above zero"),
+            ((kind != state.HALT) & ((size <= 0) | (size % self._lot != 0)), f"a size in whole lots of {self._lot}"),
+            ((kind != state.HALT) & (price <= 0), "a price above zero"),
             (orders & (price % self._units != 0), f"a price that is a multiple of {self._units} (the tick)"),
         )
         for wrong, expected in checks:
@@ -167,7 +168,7 @@ class _Reader:
                 at = int(np.argmax(wrong))
                 raise unreadable(self._pair.messages, line + at, offset + int(m[at, AT]), expected)
 
-    def _book(self, line: int, offset: int, m: Int64s, out: book.LevelRows, opening: bool) -> BookMessages:
+    def _book(self, line: int, offset: int, m: Int64s, out: state.LevelRows, opening: bool) -> BookMessages:
         n = int(out.n[0])
         message, starts = np.unique(out.message[:n], return_index=True)
         count = message.shape[0]
@@ -203,8 +204,8 @@ class _Reader:
 
     def _trades(self, line: int, offset: int, m: Int64s, at: Int64s) -> TradeRows:
         flags = np.zeros(at.shape[0], np.int8)
-        flags[m[at, TYPE] == book.HIDDEN] = FLAG_RPI
-        flags[m[at, TYPE] == book.CROSS] = FLAG_NOT_MARKET
+        flags[m[at, TYPE] == state.HIDDEN] = FLAG_RPI
+        flags[m[at, TYPE] == state.CROSS] = FLAG_NOT_MARKET
         orders, numbers = m[at, ORDER_ID].tolist(), (line + at + 1).tolist()
         ids = [f"{order}-{number}" for order, number in zip(orders, numbers, strict=True)]
         return TradeRows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.lake.reader import open_partition
 from lob_pipeline.sim.shown_book import ShownBook
-from lob_pipeline.sim.transcode import Derived, transcode
+from lob_pipeline.sim.transcode import MARK, Derived, transcode
 from lob_pipeline.stages.build_books import build_books
 from lob_pipeline.stages.ingest import ingest
 from lob_pipeline.stages.verify import verify
@@ -90,6 +91,8 @@ def _same_rows(source: Home, home: Home, market: Market) -> None:
 def test_the_archive_form_gives_the_same_rows(source: Home, tmp_path: Path) -> None:
     made = derived.archive(source, tmp_path / "files")
     home = Home(tmp_path / "home")
+    mark = json.loads((tmp_path / "files" / MARK).read_text())
+    assert (mark["from"], sorted(mark["l2_events"])) == (str(derived.USDM), derived.DATES)
     assert not any(r.refused for r in ingest(home, made.market, made.paths(500)).partitions)
     _same_rows(source, home, made.market)
     first = verify(home, made.market, derived.DATES[0], None)
