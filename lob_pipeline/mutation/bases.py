@@ -29,10 +29,18 @@ MIDNIGHT_SPOT_MS = 1_723_161_600_000
 
 @dataclass(frozen=True)
 class Base:
-    """A clean recording for mutants. ``has``: what it has that some defects need (``midnight``)."""
+    """A clean recording for mutants. ``has``: what it has that some defects need (``midnight``).
+
+    ``moved``: another base with its times moved, for the defects that need what it has and for no other.
+    """
 
     recording: Recording
     has: tuple[str, ...] = ()
+    moved: bool = False
+
+    def fits(self, needs: str) -> bool:
+        """Return whether a defect with these needs can be put here."""
+        return needs in self.has if needs else not self.moved
 
     @property
     def many_trades(self) -> bool:
@@ -179,7 +187,7 @@ def okx(root: Path, rng: np.random.Generator) -> list[Base]:
     spot_book = checked(root, "OKX", "okx.BTC-USDT")
     return [
         Base(spot_book),
-        Base(over_midnight(spot_book), ("midnight",)),
+        Base(over_midnight(spot_book), ("midnight",), moved=True),
         Base(checked(root, "OKX", "okx.UNI-USD-SWAP")),
     ]
 
@@ -189,7 +197,7 @@ def kraken(root: Path, rng: np.random.Generator) -> list[Base]:
     pair = checked(root, "KRAKEN", "kraken.XMR-USD")
     return [
         Base(pair),
-        Base(over_midnight(pair), ("midnight",)),
+        Base(over_midnight(pair), ("midnight",), moved=True),
         Base(checked(root, "KRAKEN", "kraken.SC-EUR")),
     ]
 

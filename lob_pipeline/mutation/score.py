@@ -167,7 +167,7 @@ def _row(
 ) -> dict[str, Any]:
     if venue in defect.not_on:
         return not_applicable(defect, venue, defect.not_on[venue])
-    fit = [b for b in bases if defect.needs in ("", *b.has)]
+    fit = [b for b in bases if b.fits(defect.needs)]
     row = Row(defect, venue)
     held: dict[str, tuple[Base, Mutant, Judgement]] = {}
     for dose in defect.doses:
