@@ -22,7 +22,7 @@ KINDS = {
     "duplicate": "COUNT book messages are sent twice",
     "reorder": "COUNT book messages of one topic (at least 2) are sent in reversed order",
     "half_frame": "half of a frame, then the connection is cut",
-    "silence": "one topic (the next message's, or topic=) says nothing for COUNT seconds",
+    "silence": "one topic (topic=, else the first book) says nothing for COUNT seconds",
     "restart": "the service restarts: the next book message is a snapshot with u = 1 (Bybit)",
     "midstream_snapshot": "COUNT book messages come as snapshots of the whole book (Bybit)",
     "abrupt_close": "every connection is reset without a word",
