@@ -199,7 +199,8 @@ def test_every_reason_is_said(tmp_path: Path) -> None:
     assert reason_of(found, "2026-01-01") == "labels absent"
     assert reason_of(found, "2026-01-02") == "features refused: nan_rule: row 7 lies"
     assert reason_of(found, "2026-01-03") == "labels not judged: valid_rows: no row has a whole span"
-    assert reason_of(found, "2026-01-04").startswith("labels refused: without the gate fill_rule, decision_prices, valid_rows")
+    missing = "without the gate fill_rule, decision_prices, valid_rows"
+    assert reason_of(found, "2026-01-04").startswith(f"labels refused: {missing}")
     assert reason_of(found, "2026-01-05").startswith("features other inputs: built from another book_snapshots")
     assert reason_of(found, "2026-01-06") == "other settings than 2026-01-11: labels fees_bps"
     assert reason_of(found, "2026-01-07").startswith("labels damaged")
