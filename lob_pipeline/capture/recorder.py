@@ -58,7 +58,7 @@ def record(
     Raises ``BadInputError`` for unknown markets, a bad address or a home that is recorded into already, ``LobError``
     when the disk is full: what was written before stays and the ledger says so.
     """
-    lines = lines_of(markets, options, config.connections)
+    lines = lines_of(markets, options, config.connections, home.markets)
     root = segments_root(home)
     with ExitStack() as stack:
         stack.enter_context(WriterLock(home, "recorder", f"segments into {root}"))
@@ -77,8 +77,11 @@ def record(
         return recorder.run()
 
 
-def lines_of(markets: list[Market], options: RecordOptions, connections: int) -> list[Line]:
-    """Return which connection records which markets: those of one address are dealt out evenly."""
+def lines_of(markets: list[Market], options: RecordOptions, connections: int, user: Path | None = None) -> list[Line]:
+    """Return which connection records which markets: those of one address are dealt out evenly.
+
+    ``user``: a home's own markets file.
+    """
     if not markets:
         raise BadInputError("no market was given: name at least one, for example bybit-linear.BTCUSDT")
     by_address: dict[tuple[str, str, str], list[Instrument]] = {}
@@ -90,7 +93,7 @@ def lines_of(markets: list[Market], options: RecordOptions, connections: int) ->
         rest_url = options.rest_url or (rest_base(url) if options.url else protocol.rest_url)
         if options.rest_url:
             require_http(rest_url)
-        by_address.setdefault((market.venue, url, rest_url), []).append(_instrument(market))
+        by_address.setdefault((market.venue, url, rest_url), []).append(_instrument(market, user))
     lines = []
     for (venue, url, rest_url), instruments in by_address.items():
         protocol = protocol_of(Market(venue, instruments[0].market.symbol))
@@ -99,11 +102,11 @@ def lines_of(markets: list[Market], options: RecordOptions, connections: int) ->
     return lines
 
 
-def _instrument(market: Market) -> Instrument:
+def _instrument(market: Market, user: Path | None) -> Instrument:
     try:
-        return instrument(market)
+        return instrument(market, user=user)
     except BadInputError:
-        return instrument(market, "1", "1")  # a market without a known grid is recorded all the same
+        return instrument(market, "1", "1", user=user)  # a market without a known grid is recorded all the same
 
 
 class Recorder:

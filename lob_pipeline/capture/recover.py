@@ -81,7 +81,8 @@ def facts_of(root: Path, path: Path, data: bytes) -> tuple[dict[str, Any], int] 
             header = header_of(path, piece.data.split(b"\n", 1)[0])
             market = parse_market(f"{header['venue']}.{header['symbol']}")
             protocol = protocol_of(market)
-            topics = [t for t in protocol.topics(instrument(market, "1", "1")) if t.lane == header["lane"]]
+            grid = instrument(market, "1", "1", user=root.parent / "markets.toml")  # only the topics' names are wanted
+            topics = [t for t in protocol.topics(grid) if t.lane == header["lane"]]
         count = piece.data.count(b"\n") - piece.data.count(b"\n#") - piece.data.startswith(b"#")
         if count:
             frames += count
