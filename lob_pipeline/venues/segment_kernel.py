@@ -8,7 +8,8 @@ import numpy.typing as npt
 from lob_pipeline.core.jit import njit
 
 _NEWLINE, _SPACE, _HASH, _BANG, _EQUALS = 10, 32, 35, 33, 61
-_STAMP_DIGITS = 19  # nanoseconds UTC, 2001 to 2286
+_ZERO, _NINE = 48, 57
+_STAMP_DIGITS = 19  # nanoseconds UTC, 2001 to 2255
 
 
 @njit(cache=True)
@@ -73,6 +74,8 @@ def unwrap(
             q += 1
         if q - p != _STAMP_DIGITS or data[q] != _SPACE:
             return lines, q
+        if data[p] == _ZERO or data[p] == _NINE:  # an int64 ends at 9.22e18: 2262
+            return lines, p
         q += 1
         start = q
         while q < end and 48 <= data[q] <= 57:

@@ -124,7 +124,9 @@ def test_a_segment_is_of_one_market_and_its_main_lane(tmp_path: Path) -> None:
         detect_file(segment(tmp_path, [b"{}"], lane="extra"))
 
 
-@pytest.mark.parametrize("line", [b"12 5 {}", b"1786310819720003100 x {}", b"1786310819720003100 5", b"{}"])
+@pytest.mark.parametrize(
+    "line", [b"9999999999999999999 1 {}", b"12 5 {}", b"1786310819720003100 x {}", b"1786310819720003100 5", b"{}"]
+)
 def test_a_line_that_no_recorder_wrote_is_named(tmp_path: Path, line: bytes) -> None:
     path = segment(tmp_path, [BOOK % (b"snapshot", 5)])
     path.write_bytes(path.read_bytes() + zstandard.compress(line + b"\n"))
