@@ -20,6 +20,7 @@ from lob_pipeline.core.outcome import CheckOutcome, judge
 
 TICK_MINIMUM = 50  # level rows
 TRADE_MINIMUM = 500
+STRETCH_MINIMUM = 1000  # sizes
 STRETCH_BOUND = 40.0  # minus the log of the chance of the longest stretch of round sizes
 _DIVISORS = (2, 5, 10)
 TENS_SHARE = 0.995  # of sizes that are whole tens mean a lot ten times too fine, though a few odd ones are sent
@@ -90,9 +91,10 @@ class GridTight:
             out.append(self._tight("trade_tick_tight", "tick", "traded price", factor, trades, TRADE_MINIMUM))
         if self._exact:
             message = "sizes are multiples of one number for longer than chance allows: taken twice, or scaled"
-            ok = self.surprise <= STRETCH_BOUND
+            ok = self.surprise <= STRETCH_BOUND or self._sized < STRETCH_MINIMUM
+            text, least = "" if ok else message, STRETCH_MINIMUM
             out.append(
-                judge("sizes_vary", ok, examined=self.rows, judged=self._sized, message="" if ok else message)
+                judge("sizes_vary", ok, examined=self.rows, judged=self._sized, minimum=least, message=text)
             )
         return out
 

@@ -118,7 +118,7 @@ class TradeSides:
         near = f"lie more than {self._far_bps} bps outside of the touch"
         out = [
             self._few("trade_sides", self.other_side, side_share, n, examined, _SIDE_WORDS, slack),
-            self._few("trades_off_spread", self.inside, inside_share, n, examined, _INSIDE_WORDS, slack),
+            self._few("trades_off_spread", self.inside, inside_share, n, examined, _INSIDE_WORDS, max(slack, 1)),
             self._few("trades_near", self.far, far_share, n, examined, near),
         ]
         if self.timed:

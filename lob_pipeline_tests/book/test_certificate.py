@@ -92,7 +92,9 @@ def test_a_day_of_invalid_rows_passes_no_check_that_compares() -> None:
     ],
 )
 def test_the_closing_snapshot_is_compared_level_by_level(update_id: int, levels: list, expected: bool | None) -> None:
-    messages = [_snapshot(START, 1), _delta(END - STEP, 2, [(1, 99, 7)]), _snapshot(END + 5, update_id, levels, 3)]
+    opening = [*BOOK[:1], (1, 99, 8), *BOOK[2:]]
+    changed = _delta(END - STEP, 2, [(1, 99, 7)])
+    messages = [_snapshot(START, 1, opening), changed, _snapshot(END + 5, update_id, levels, 3)]
     facts = _facts(messages)
     assert facts["closing_snapshot_match"] is expected
     assert facts["rows"] == NS_PER_DAY // STEP
