@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lob_pipeline.cli import app as cli
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import parse_market
@@ -143,6 +145,20 @@ def test_queue_ahead_and_placement(tmp_path: Path) -> None:
     report = write_truth(home, GOOG, DATE)
     assert pq.read_table(report["path"]).column_names == list(ORDER_TRUTH.names)
     assert report["orders"]["join"] == {"orders": 1, "executed": 1, "filled": 0, "cancelled": 1, "end_not_seen": 0}
+
+
+def test_the_command_tells_the_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = Home(tmp_path / "home")
+    ingest(home, GOOG, [_write(tmp_path, *_day(200))])
+    out = tmp_path / "orders.parquet"
+    with pytest.raises(SystemExit) as done:
+        cli.main(["truth", "lobster.GOOG", DATE, "--home", str(home.root), "--out", str(out), "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert done.value.code == 0
+    assert report["rows"] == pq.read_table(out).num_rows == sum(c["orders"] for c in report["orders"].values()) > 10
+    with pytest.raises(SystemExit) as done:
+        cli.main(["truth", "okx.BTC-USDT", DATE, "--home", str(home.root)])
+    assert done.value.code == 2
 
 
 @pytest.mark.real
