@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,27 @@ def test_refused_trades_do_not_drop_the_check_against_them(home: Home) -> None:
         writer.commit(code_fingerprint="f", inputs={}, outcomes=[bad])
     with pytest.raises(RefusedError, match="a trade of no size"):
         build_books(home, MARKET, DAYS[0])
+
+
+def test_the_certificate_stands_beside_its_partition_and_leaves_with_it(home: Home) -> None:
+    result = build_books(home, MARKET, DAYS[1])
+    beside = result.path.parent / "certificate.json"
+    told = json.loads(beside.read_text())
+    assert told == {"content_sha256": result.manifest.content_sha256, "certificate": verify(home, MARKET, DAYS[1])}
+    assert {c["name"] for c in told["certificate"]["checks"]} >= {"rows_equal_levels", "trade_sides", "update_chain"}
+    refused = build_books(home, MARKET, DAYS[1], row_map=defects.depth_index_off_by_one)
+    assert not beside.exists()
+    assert json.loads((refused.path.parent / "certificate.json").read_text())["certificate"]["holds"] is False
+    assert (refused.path.parent / "standing" / "certificate.json").exists()
+
+
+def test_books_without_their_certificate_gate_are_not_read(home: Home) -> None:
+    result = build_books(home, MARKET, DAYS[1])
+    key = PartitionKey("book_snapshots", MARKET, DAYS[1], "t100ms")
+    with open_partition(home, key, BOOK_SNAPSHOTS) as partition, PartitionWriter(home, key, BOOK_SNAPSHOTS) as writer:
+        writer.write(partition.read())
+        some = [o for o in result.manifest.outcomes if o.name != "certificate"]
+        manifest = writer.commit(code_fingerprint="f", inputs={}, outcomes=some, certificate={"holds": True})
+    assert manifest.missing_gates == ("certificate",)
+    with pytest.raises(RefusedError, match="without the gate certificate"):
+        _stored(home, DAYS[1])
