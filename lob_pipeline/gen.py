@@ -15,6 +15,7 @@ from lob_pipeline.core.tables import FIXED_TABLES, PREDICTIONS, Column, Table
 from lob_pipeline.features.registry import BOOK, FEATURES, FEATURES_TABLE, LINEAR_RELATIONS
 from lob_pipeline.features.spec import Feature
 from lob_pipeline.labels.spec import LABELS_TABLE, labels_json
+from lob_pipeline.mutation.table import RESULT, mutation_md
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES: tuple[Table, ...] = (*FIXED_TABLES.values(), FEATURES_TABLE, LABELS_TABLE, PREDICTIONS)
@@ -176,6 +177,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/features.md": features_md,
     "docs/labels.md": labels_md,
     "docs/tables.md": tables_md,
+    "docs/mutation_score.md": lambda: mutation_md(ROOT / RESULT),
     "dbt_features/models/sources.yml": dbt_sources_yml,
 }
 """Path under the project's root -> what it holds."""
