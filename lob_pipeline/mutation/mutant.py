@@ -61,8 +61,10 @@ class Defect:
 
 
 def span(rng: np.random.Generator, indices: Sequence[int], share: float = 0.2) -> list[int]:
-    """Return a random contiguous part of the indices."""
-    length = max(1, int(len(indices) * share))
+    """Return a random contiguous part of the indices; none where that would be less than two: one is no span."""
+    length = int(len(indices) * share)
+    if length < 2:
+        return []
     begin = int(rng.integers(0, max(1, len(indices) - length)))
     return list(indices[begin : begin + length])
 
