@@ -32,7 +32,7 @@ from lob_pipeline.book.state import (
     Int64Array,
 )
 from lob_pipeline.core.jit import njit
-from lob_pipeline.venues.memory import get, put
+from lob_pipeline.core.memory import get, put
 
 __all__ = [
     "apply_delta",
@@ -68,7 +68,7 @@ def set_levels(book: BookState, side: Int8Array, price: Int64Array, size: Int64A
         is_bid = side[i] > 0
         key = price[i] ^ (flip if is_bid else np.int64(0))
         page = key >> PAGE_BITS
-        slot = get(index, page + (np.int64(0) if is_bid else stride))
+        slot: Int = get(index, page + (np.int64(0) if is_bid else stride))
         if slot < 0:
             if n == 0:
                 continue
@@ -110,7 +110,7 @@ def _collect_top(book: BookState, s: Int) -> Int:
     page = meta[FIRST_PAGE + s]
     while page < meta[N_PAGES]:
         at = pool + get(slots, page) * (8 * PAGE_WIDTH)
-        filled = get(at, SUMMARY)
+        filled: Int = get(at, SUMMARY)
         left = filled
         while left != 0:
             w = lowest_bit(left)

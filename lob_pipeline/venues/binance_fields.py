@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put, word_at
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.keys import scan_key, scan_next, text_word, word
 from lob_pipeline.venues.levels import scan_levels
-from lob_pipeline.venues.memory import byte_at, get, put, word_at
 from lob_pipeline.venues.scan import same, scan_int, scan_mark, scan_string, skip_space
 from lob_pipeline.venues.skip import scan_bool, skip_value
 from lob_pipeline.venues.stamps import scan_ms_or_us

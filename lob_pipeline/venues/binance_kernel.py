@@ -7,11 +7,11 @@ A line that this scanner does not understand to the last byte goes to ``venues.b
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put, word_at
 from lob_pipeline.venues import binance_fields as f
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.binance_rows import put_rows
 from lob_pipeline.venues.keys import scan_key, scan_next, text_word, word
-from lob_pipeline.venues.memory import byte_at, get, put, word_at
 from lob_pipeline.venues.scan import same, scan_int, scan_mark, scan_string, skip_space
 from lob_pipeline.venues.skip import skip_value
 from lob_pipeline.venues.stamps import scan_recv_stamp, scan_seconds_or_ms

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import get, put
 from lob_pipeline.core.tables import FLAG_NOT_MARKET, KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.venues import binance_fields as f
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decimals import scan_quoted_units
-from lob_pipeline.venues.memory import get, put
 from lob_pipeline.venues.rows import put_message, put_origin
 
 _DEPTH_NEEDS = f.HAS_E | f.HAS_FIRST | f.HAS_UPDATE | f.HAS_BIDS | f.HAS_ASKS | f.HAS_SYMBOL

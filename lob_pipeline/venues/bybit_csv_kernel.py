@@ -6,11 +6,11 @@ The meaning of each column stands on the card (``FIELDS``), written there by ``v
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put
 from lob_pipeline.core.tables import FLAG_RPI
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decimals import scan_units
 from lob_pipeline.venues.keys import text_word, word
-from lob_pipeline.venues.memory import byte_at, get, put
 from lob_pipeline.venues.rows import put_origin
 from lob_pipeline.venues.scan import same
 from lob_pipeline.venues.stamps import scan_seconds

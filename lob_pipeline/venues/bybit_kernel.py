@@ -8,13 +8,13 @@ takes the general reader below, with the same rows. A line that neither understa
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put, word_at
 from lob_pipeline.core.tables import KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.bybit_spelled_kernel import scan_spelled
 from lob_pipeline.venues.bybit_trades_kernel import scan_symbol, scan_trades
 from lob_pipeline.venues.keys import scan_key, scan_next, text_word, word
 from lob_pipeline.venues.levels import scan_levels
-from lob_pipeline.venues.memory import byte_at, get, put, word_at
 from lob_pipeline.venues.rows import put_message, put_origin
 from lob_pipeline.venues.scan import same, scan_int, scan_mark, scan_string, skip_space
 from lob_pipeline.venues.skip import skip_value

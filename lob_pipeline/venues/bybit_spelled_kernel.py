@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get
 from lob_pipeline.core.tables import KIND_DELTA
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.keys import match
 from lob_pipeline.venues.levels import scan_levels
-from lob_pipeline.venues.memory import byte_at, get
 from lob_pipeline.venues.rows import put_message
 from lob_pipeline.venues.scan import scan_int
 from lob_pipeline.venues.stamps import scan_ms

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put
 from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_RPI
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decimals import scan_quoted_units
 from lob_pipeline.venues.keys import scan_key, scan_next, text_word, word
-from lob_pipeline.venues.memory import byte_at, get, put
 from lob_pipeline.venues.scan import same, scan_int, scan_mark, scan_string, skip_space
 from lob_pipeline.venues.skip import scan_bool, skip_value
 from lob_pipeline.venues.stamps import scan_ms

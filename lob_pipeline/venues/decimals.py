@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.venues.memory import byte_at, trailing_zeros, word_at
+from lob_pipeline.core.memory import byte_at, trailing_zeros, word_at
 from lob_pipeline.venues.scan import ABOVE_9, MARKS, MAX_DIGITS, ONES, POW10, ZEROS, join_digits, skip_space
 
 _QUOTE = 34

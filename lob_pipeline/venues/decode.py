@@ -11,6 +11,7 @@ import numpy as np
 
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.memory import PADDING
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.block import DecodedBlock, Int64s
 from lob_pipeline.venues.clock_pair import clock_facts
@@ -19,7 +20,6 @@ from lob_pipeline.venues.form import Decoder, FileReader, Format
 from lob_pipeline.venues.forms import decoder_of, form_of
 from lob_pipeline.venues.job import Job, address, finish
 from lob_pipeline.venues.lines import UnreadableError
-from lob_pipeline.venues.memory import PADDING
 from lob_pipeline.venues.segment import Tolerant, unwrapped
 from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines

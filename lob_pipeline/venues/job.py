@@ -71,6 +71,7 @@ class Job:
         self.card[IS_SPOT] = instrument.contract == "spot"
         self.card[SPELLING_AT] = address(self.spelling)
         self.address = address(self.card)
+        self._levels = 0
         self.renew(0)
 
     def renew(self, size_bytes: int) -> None:
@@ -79,9 +80,11 @@ class Job:
         Untouched pages of a buffer cost nothing.
         """
         levels = size_bytes // _LEVEL_BYTES + 1
-        self.messages = np.empty((size_bytes // _MESSAGE_BYTES + 1, MESSAGE_WIDTH), dtype=np.int64)
-        self.trades = np.empty((size_bytes // _TRADE_BYTES + 1, TRADE_WIDTH), dtype=np.int64)
-        self.quotes = np.empty((size_bytes // _QUOTE_BYTES + 1, QUOTE_WIDTH), dtype=np.int64)
+        if levels > self._levels:
+            self._levels = levels
+            self.messages = np.empty((size_bytes // _MESSAGE_BYTES + 1, MESSAGE_WIDTH), dtype=np.int64)
+            self.trades = np.empty((size_bytes // _TRADE_BYTES + 1, TRADE_WIDTH), dtype=np.int64)
+            self.quotes = np.empty((size_bytes // _QUOTE_BYTES + 1, QUOTE_WIDTH), dtype=np.int64)
         self.sides = np.empty(levels, dtype=np.int8)
         self.prices = np.empty(levels, dtype=np.int64)
         self.sizes = np.empty(levels, dtype=np.int64)

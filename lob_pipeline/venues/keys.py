@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.venues.memory import PADDING, byte_at, get, word_at
+from lob_pipeline.core.memory import PADDING, byte_at, get, word_at
 from lob_pipeline.venues.scan import scan_mark, scan_string, skip_space
 
 OTHER = np.uint64(0)

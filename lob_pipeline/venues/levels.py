@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put, put_byte
 from lob_pipeline.venues.decimals import scan_quoted_units
 from lob_pipeline.venues.job import (
     LOT_SCALE,
@@ -14,7 +15,6 @@ from lob_pipeline.venues.job import (
     SIDES_AT,
     SIZES_AT,
 )
-from lob_pipeline.venues.memory import byte_at, get, put, put_byte
 from lob_pipeline.venues.scan import scan_mark, skip_space
 
 _COMMA = 44

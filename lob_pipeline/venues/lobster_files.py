@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.memory import PADDING
 from lob_pipeline.core.units import NS_PER_S, parse_date
 from lob_pipeline.venues import lobster_kernel as kernel
 from lob_pipeline.venues.job import address
-from lob_pipeline.venues.memory import PADDING
 from lob_pipeline.venues.source import BLOCK_BYTES, MAX_INFLATED_BYTES, MAX_LINE_BYTES, MAX_RATIO, Block, open_source
 
 Int64s = npt.NDArray[np.int64]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, put
 from lob_pipeline.core.units import NS_PER_S
-from lob_pipeline.venues.memory import byte_at, put
 from lob_pipeline.venues.scan import POW10, scan_digits
 
 TIME_NS, TYPE, ORDER_ID, SIZE, PRICE, DIRECTION, AT, MESSAGE_COLUMNS = range(8)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import get, put
 from lob_pipeline.venues import job as card
-from lob_pipeline.venues.memory import get, put
 
 
 @njit(cache=True)

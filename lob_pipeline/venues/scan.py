@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.venues.memory import byte_at, trailing_zeros, word_at
+from lob_pipeline.core.memory import byte_at, trailing_zeros, word_at
 
 MAX_DIGITS = 18
 """Digits of a number that an int64 surely holds."""

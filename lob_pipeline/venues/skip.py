@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.venues.memory import byte_at, word_at
+from lob_pipeline.core.memory import byte_at, word_at
 from lob_pipeline.venues.scan import scan_mark, scan_string, skip_space
 
 _MAX_DEPTH = 60  # one bit of an int64 a level: 1 where the level is an object

@@ -16,7 +16,7 @@ import zstandard
 from isal import isal_zlib
 
 from lob_pipeline.core.errors import BadInputError
-from lob_pipeline.venues.memory import PADDING
+from lob_pipeline.core.memory import PADDING
 
 _IsalError = cast("type[Exception]", isal_zlib.IsalError)
 

@@ -7,8 +7,8 @@ milliseconds and microseconds apart. The forms reach from 2001 to 2255, where an
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, put
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_S, NS_PER_US
-from lob_pipeline.venues.memory import byte_at, put
 from lob_pipeline.venues.scan import POW10, scan_digits
 
 _NS_DIGITS = 9

@@ -7,11 +7,11 @@ columns that a trade has for its sequence, its id and its flags.
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
+from lob_pipeline.core.memory import byte_at, get, put
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_US
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.decimals import scan_units
 from lob_pipeline.venues.keys import text_word, word
-from lob_pipeline.venues.memory import byte_at, get, put
 from lob_pipeline.venues.rows import put_origin
 from lob_pipeline.venues.scan import same, scan_digits, scan_int
 

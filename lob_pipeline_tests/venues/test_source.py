@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.core.errors import BadInputError
+from lob_pipeline.core.memory import PADDING
 from lob_pipeline.venues import source
-from lob_pipeline.venues.memory import PADDING
 from lob_pipeline.venues.source import container_of, open_source
 
 

@@ -1,9 +1,12 @@
-"""Memory by address, for the scanners: array arguments cost numba seven words a call, a sign check an access, and
-reference counts; a scanner that walks addresses is more than twice as fast.
+"""Memory by address, for the scanners and the book.
 
-What makes it safe is a property of the buffers, not of the readers: every input ends in ``PADDING`` newlines and no
-scanner steps over a newline (``venues.scan``); every output is allocated for the most rows its input can hold
-(``venues.job``). Nothing outside this room works by address.
+Array arguments cost numba seven words a call, a sign check an access, and reference counts; a scanner that walks
+addresses is more than twice as fast.
+
+What makes it safe is a property of the buffers, not of their readers. Scanners: every input ends in ``PADDING``
+newlines and no scanner steps over a newline (``venues.scan``); every output is allocated for the most rows its input
+can hold (``venues.job``). The book: ``book.pool.reserve`` has looked at every price before ``book.kernel`` walks its
+pages. Nothing else works by address.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from numba.extending import intrinsic
 PADDING = 16
 """Newlines behind every buffer: a word may be read at any byte of its last line."""
 
+_Int = int | np.int64
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
 
@@ -82,7 +86,7 @@ def _trailing_zeros(_typing: Any, _word: Any) -> Any:
 
 byte_at = cast("Callable[[int], int]", intrinsic(_byte_at))
 word_at = cast("Callable[[int], np.uint64]", intrinsic(_word_at))
-get = cast("Callable[[int, int], int]", intrinsic(_get))
-put = cast("Callable[[int, int, int], None]", intrinsic(_put))
+get = cast("Callable[[_Int, _Int], int]", intrinsic(_get))
+put = cast("Callable[[_Int, _Int, _Int], None]", intrinsic(_put))
 put_byte = cast("Callable[[int, int, int], None]", intrinsic(_put_byte))
 trailing_zeros = cast("Callable[[np.uint64], int]", intrinsic(_trailing_zeros))
