@@ -12,6 +12,8 @@ _NOT_CHECKED = {
     "closing_snapshot_match": "the file's closing snapshot",
     "boundary_match": "the neighbouring day's book at midnight",
 }
+# checks that have a sentence of their own here
+_IN_WORDS = (*_NOT_CHECKED, "checksum_match", "never_crossed", "some_row_valid", "certificate")
 
 
 def certificate_words(certificate: dict[str, Any]) -> dict[str, Any]:
@@ -27,11 +29,15 @@ def certificate_words(certificate: dict[str, Any]) -> dict[str, Any]:
         against.append(f"{count} snapshot{_s(count)} that the stream never bridged")
     if not rows:
         against.append("there is no row at all")
+    against += [
+        f"{check['name']}: {check['message'] or 'refused'}"
+        for check in certificate.get("checks", ())
+        if check["status"] == "refused" and check["severity"] == "gate" and check["name"] not in _IN_WORDS
+    ]
     missing = [words for name, words in _NOT_CHECKED.items() if certificate.get(name) is None]
-    holds, match = bool(certificate["holds"]), certificate.get("trade_touch_match")
+    holds = bool(certificate["holds"])
     if touch:
-        sound = match["agree"] >= TRADE_TOUCH_SHARE * match["compared"] if match else holds
-        (proved if sound else against).append(touch)
+        (against if _touch_refused(certificate) else proved).append(touch)
     return {
         "holds": holds,
         "headline": _headline(holds, certificate, against),
@@ -39,6 +45,15 @@ def certificate_words(certificate: dict[str, Any]) -> dict[str, Any]:
         "against": against,
         "not_checked": missing,
     }
+
+
+def _touch_refused(certificate: dict[str, Any]) -> bool:
+    """Whether the share of trades at the touch spoke against the book: by its check, which knows the venue's bound."""
+    for check in certificate.get("checks", ()):
+        if check["name"] == "trade_touch_match":
+            return bool(check["status"] == "refused")
+    match = certificate["trade_touch_match"]
+    return bool(match["agree"] < TRADE_TOUCH_SHARE * match["compared"])
 
 
 def _s(count: int) -> str:
@@ -57,6 +72,10 @@ def _matches(certificate: dict[str, Any]) -> tuple[list[str], list[str], str]:
     if touch is not None:
         share = touch["agree"] / touch["compared"] if touch["compared"] else 0.0
         text = f"{touch['agree']:,} of {touch['compared']:,} trades ({share:.1%}) lie on their side of the touch"
+    checksums = certificate.get("checksum_match")
+    if checksums is not None:
+        equal = f"the venue's own checksum matches in {checksums['equal']:,} of {checksums['compared']:,} updates"
+        (proved if checksums["equal"] == checksums["compared"] else against).append(equal)
     for name, good, bad in (
         ("closing_snapshot_match", "the rebuilt book equals the closing snapshot", "differs from the closing snapshot"),
         ("boundary_match", "the book at midnight equals the neighbouring day's", "differs from the neighbouring day's"),

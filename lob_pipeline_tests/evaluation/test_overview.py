@@ -124,3 +124,22 @@ def test_json_in_a_script_cannot_end_it() -> None:
     assert json.loads(text) == {"name": "</script><!-- \u2028 &"}
     with pytest.raises(ValueError, match="Out of range"):
         json_for_script({"x": float("nan")})
+
+
+def test_checks_that_refuse_are_named_and_each_match_by_its_own_bound() -> None:
+    refused = {"status": "refused", "severity": "gate", "message": "12 of 40 levels are ghosts"}
+    found = words(
+        holds=False,
+        checksum_match={"compared": 10, "equal": 10},
+        trade_touch_match={"compared": 100, "agree": 70},
+        checks=[
+            {"name": "levels_within_depth", **refused},
+            {"name": "trade_touch_match", "status": "passed", "severity": "gate", "message": ""},
+            {"name": "no_duplicates", "status": "refused", "severity": "warning", "message": "3 came again"},
+        ],
+    )
+    assert "levels_within_depth: 12 of 40 levels are ghosts" in found["against"]
+    assert "levels_within_depth: 12 of 40 levels are ghosts" in found["headline"]
+    assert any("checksum matches in 10 of 10" in line for line in found["proved"])
+    assert any("70 of 100 trades" in line for line in found["proved"])  # the venue's bound is not the default one
+    assert not any("came again" in line for line in found["against"])
