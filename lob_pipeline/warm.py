@@ -17,7 +17,7 @@ from lob_pipeline.lake.home import Home, find_home
 _START_MS = 1_704_067_200_000  # 2024-01-01 00:00:00 UTC
 
 
-def _binance_lines() -> Iterator[str]:
+def binance_lines() -> Iterator[str]:
     """Yield four minutes of a market of two levels a side in the form of a Binance spot recording."""
 
     def line(at_ms: int, body: str) -> str:
@@ -25,7 +25,7 @@ def _binance_lines() -> Iterator[str]:
 
     yield line(_START_MS, '{"lastUpdateId":10,"bids":[["1.000","5.00"],["0.999","4.00"]],"asks":[["1.002","6.00"]]}')
     for i in range(1, 241):
-        at_ms, lots = _START_MS + 1000 * i, f"{1 + i % 7}.00"
+        at_ms, lots = _START_MS + 1000 * i, f"{1 + i % 7}.{i % 97:02d}"
         ids = f'"E":{at_ms},"s":"NEXOUSDT","U":{10 + i},"u":{10 + i}'
         touch = f'"b":[["1.000","{lots}"]],"a":[["1.002","{lots}"]]'
         trade = f'"E":{at_ms},"s":"NEXOUSDT","t":{i},"p":"1.000","q":"0.50","T":{at_ms},"m":true,"M":true'
@@ -38,7 +38,7 @@ def _binance_lines() -> Iterator[str]:
             yield line(at_ms, f'{{"stream":"nexousdt@{topic}","data":{{{data}}}}}')
 
 
-def _through(home: Home, market: Market, paths: list[Path]) -> None:
+def through(home: Home, market: Market, paths: list[Path]) -> None:
     from lob_pipeline.stages.build_books import build_books
     from lob_pipeline.stages.build_features import build_features
     from lob_pipeline.stages.build_labels import build_labels
@@ -61,10 +61,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = find_home(str(Path(scratch) / "home"))
         report = simulate(Path(scratch) / "sim", SimConfig(seed=1, days=1, minutes=3)).to_json()
-        _through(home, parse_market("sim.BTCUSDT"), [Path(p) for p in report["files"]])
+        through(home, parse_market("sim.BTCUSDT"), [Path(p) for p in report["files"]])
         recording = Path(scratch) / "recording.txt"
-        recording.write_text("".join(_binance_lines()), "utf-8")
-        _through(home, parse_market("binance-spot.NEXOUSDT"), [recording])
+        recording.write_text("".join(binance_lines()), "utf-8")
+        through(home, parse_market("binance-spot.NEXOUSDT"), [recording])
     from lob_pipeline.warm_learning import warm_learning
 
     warm_learning()
