@@ -26,6 +26,7 @@ from lob_pipeline.book.certificate_checks import (
     own_checks,
     unshown,
 )
+from lob_pipeline.book.depth_agreement import DepthAgreement, has_second_depth
 from lob_pipeline.book.grid import USELESS, GridState
 from lob_pipeline.book.grid_tight import GridTight
 from lob_pipeline.book.level_laws import LevelLaws
@@ -84,6 +85,10 @@ class Certificate:
         traded = None if trades is None else market_trades(trades)
         self.touch = None if traded is None else TradeTouch(traded, clock.step_ns)
         self.traded_spread = (0, 0.0) if traded is None else implied_spread_ticks(traded)
+        self.depths = None
+        if quotes is not None and has_second_depth(events_extra or {}):
+            # What stands in ``quotes`` is then another depth, by ``seq``: no quote of the venue's, no update id.
+            self.depths, quotes, quotes_again = DepthAgreement(quotes), None, None
         self.quotes = None if quotes is None else QuoteMatch(quotes)
         self.trade_ids = TradeIds(trade_id_counts, trade_ids)
         self.order = StreamOrder(date)
@@ -92,6 +97,8 @@ class Certificate:
         self.witnesses: list[Witness] = [self.laws, self.order, grid]
         if trades is not None:
             self.witnesses.append(TradeSides(trades, instrument))
+        if self.depths is not None:
+            self.witnesses.append(self.depths)
         self.trade_quotes = None
         if trades is not None and quotes_again is not None:
             self.trade_quotes = TradeQuotes(trades, quotes_again)
@@ -178,6 +185,8 @@ class Certificate:
             self.touch.rows(rows, whole)
         if self.quotes is not None:
             self.quotes.rows(rows, ids)
+        if self.depths is not None:
+            self.depths.show(rows, ids)
 
     def end(self, book: BookState, grid: GridState) -> None:
         """Take what is known after the last message."""
@@ -248,6 +257,7 @@ class Certificate:
             "invalid_span_count": c.invalid_span_count,
             "unapplied_messages": self.unapplied,
         }
+        found["depth_agreement"] = None
         for witness in self.witnesses:
             found.update(witness.facts())
         found.update(self.trade_ids.facts())

@@ -177,6 +177,7 @@ _FIRST = (
     *("market", "date", "holds", "messages", "level_rows", "snapshots", "rows", "warm_rows", "coverage", "gaps"),
     *("invalid_ns", "invalid_spans", "resets", "crossed", "locked", "late_messages", "trade_id_gaps", "truncated_rows"),
     *("unbridged_snapshots", "trade_touch_match", "closing_snapshot_match", "boundary_match", "top_of_book_match"),
+    "depth_agreement",
 )
 
 

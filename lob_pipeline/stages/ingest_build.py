@@ -141,7 +141,7 @@ def build(
         one.end()
         days.update(one.builds)
     for file in files:
-        if not file.facts.first_ns:
+        if not file.facts.first_ns and not file.witness:
             for _ in arrivals([file], instrument, progress):
                 pass  # trades of days whose books are registered already: only their facts are wanted
     return Built(home, instrument, dict(sorted(days.items())), {f.sha256: f.facts for f in files})

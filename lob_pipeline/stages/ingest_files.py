@@ -17,6 +17,7 @@ from lob_pipeline.stages.ingest_merge import FileFacts, LaneFile, merge, read_la
 from lob_pipeline.stages.ingest_sources import Source, kept_path, sha256_of
 from lob_pipeline.venues.block import DecodedBlock
 from lob_pipeline.venues.decode import decode_file, read_recv_times
+from lob_pipeline.venues.depths import DepthPlan, deepest, last_time_ns
 from lob_pipeline.venues.detect import FileInfo, detect_file
 from lob_pipeline.venues.forms import form_of
 
@@ -28,6 +29,7 @@ class InputFile:
     """A file to read: given by the user, or kept in the raw store. ``facts`` are filled by reading it.
 
     ``recv_path``: the file that is kept with it: its receive times, or the companion without which it means nothing.
+    ``witness``: it holds nothing but other depths of the book that a file read with it holds.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class InputFile:
     recv_sha256: str | None
     first_ns: int = 0
     has_recv: bool = False
+    witness: bool = False
     facts: FileFacts = field(default_factory=FileFacts)
     stamp: tuple[int, int] = (0, 0)
 
@@ -48,12 +51,12 @@ class InputFile:
         """Return whether the file is of the lane that carries the book."""
         return "book" in self.info.streams
 
-    def blocks(self, instrument: Instrument) -> Iterator[DecodedBlock]:
-        """Yield the file's rows."""
+    def blocks(self, instrument: Instrument, depths: DepthPlan | None = None) -> Iterator[DecodedBlock]:
+        """Yield the file's rows; ``depths``: as ``decode_file`` takes it."""
         if self.info.companion is not None:
             return decode_file(self.path, instrument, info=self.info)
         times = read_recv_times(self.recv_path) if self.recv_path else None
-        return decode_file(self.path, instrument, recv_times=times, info=self.info)
+        return decode_file(self.path, instrument, recv_times=times, info=self.info, depths=depths)
 
     def source(self, instrument: Instrument, kept: bool) -> Source:
         """Return the ledger's record of the file, which has been read."""
@@ -168,17 +171,21 @@ def peek(file: InputFile, instrument: Instrument) -> None:
 def arrivals(files: list[InputFile], instrument: Instrument, progress: Progress | None = None) -> Iterator[Arrivals]:
     """Yield the items of files that were peeked at (or are registered) in one arrival order, filling their facts.
 
-    Files with a book follow each other as one lane, files of trades alone as another.
+    Files with a book follow each other as one lane, files of trades alone as another, and those of each other depth of
+    the book that was recorded at the same time as one more (``venues.depths``).
     Raises ``BadInputError`` when one kind of item comes from both.
     """
-    books = sorted((f for f in files if f.has_book), key=_first)
+    roles = _depths(files, instrument)
+    books = sorted((f for f in files if f.has_book and not f.witness), key=_first)
     trades = sorted((f for f in files if not f.has_book), key=_first)
-    lanes = [lane for lane in (trades, books) if lane]
+    others = sorted((f for f in files if f.witness), key=_first)
+    by_depth = [[f for f in others if roles[f.sha256] == depth] for depth in sorted({roles[f.sha256] for f in others})]
     by_recv = all(f.has_recv for f in files)
     for file in files:
         file.facts = FileFacts()
     done = 0
-    for part in merge([read_lane([_lane_file(f, instrument) for f in lane]) for lane in lanes], by_recv):
+    lanes = [_lane_files(lane, instrument, roles) for lane in (trades, books, *by_depth) if lane]
+    for part in merge([read_lane(lane) for lane in lanes], by_recv):
         if any(f.facts.days["book"] for f in trades):
             name = next(f.name for f in trades if f.facts.days["book"])
             raise BadInputError(f"{name} holds book messages after a long stretch without: cut that stretch off")
@@ -187,6 +194,12 @@ def arrivals(files: list[InputFile], instrument: Instrument, progress: Progress 
             raise BadInputError(
                 f"trades come twice: {name} holds trades already, so leave {', '.join(f.name for f in trades)} out"
             )
+        if any(f.facts.days["trades"] for f in others):
+            name = next(f.name for f in others if f.facts.days["trades"])
+            raise BadInputError(
+                f"{name} holds another depth of the book and trades: give that depth in a file of its own, and the "
+                "trades beside the deepest book"
+            )
         done += part.book.level_rows + len(part.trades)
         if progress is not None:
             seen = sum(1 for f in files if f.facts.first_ns)
@@ -194,11 +207,46 @@ def arrivals(files: list[InputFile], instrument: Instrument, progress: Progress 
         yield part
 
 
+def _depths(files: list[InputFile], instrument: Instrument) -> dict[str, int]:
+    """Return the deepest book topic of each of Bybit's message files, and mark the files that are witnesses.
+
+    A file is one when a file of a deeper topic was recorded over some of its time: the deeper one is then the book.
+    Without that, files of different depths follow each other as those of one depth do.
+    """
+    symbol = instrument.market.symbol
+    given = [f for f in files if f.has_book and f.info.format == "bybit_messages"]
+    depths = {f.sha256: deepest(f.path, symbol) for f in given}
+    several = len({d for d in depths.values() if d}) > 1
+    last_ns = {f.sha256: last_time_ns(f.path) for f in given} if several else {}
+    for file in files:
+        file.witness = several and any(
+            depths[other.sha256] > depths.get(file.sha256, 0) > 0
+            and (
+                other.archive_day == file.archive_day
+                if other.archive_day or file.archive_day
+                else other.first_ns <= last_ns[file.sha256] and file.first_ns <= last_ns[other.sha256]
+            )
+            for other in given
+        )
+    return depths
+
+
 def _first(file: InputFile) -> tuple[int, str]:
     return file.first_ns, file.name
 
 
-def _lane_file(file: InputFile, instrument: Instrument) -> LaneFile:
+def _lane_files(files: list[InputFile], instrument: Instrument, roles: dict[str, int]) -> list[LaneFile]:
+    """Return a lane's files; what is remembered of other depths goes on from one to the next."""
+    known = DepthPlan()
+    return [_lane_file(f, instrument, replace(known, book_depth=_book_depth(f, roles))) for f in files]
+
+
+def _book_depth(file: InputFile, roles: dict[str, int]) -> int:
+    return max(roles.values()) if file.witness else roles.get(file.sha256, 0)
+
+
+def _lane_file(file: InputFile, instrument: Instrument, depths: DepthPlan) -> LaneFile:
     day = day_start_ns(file.archive_day) // NS_PER_DAY if file.archive_day else None
     bridged = instrument.sequence == "bridge"
-    return LaneFile(partial(file.blocks, instrument), file.facts, day, bridged, file.info.segment is not None)
+    blocks = partial(file.blocks, instrument, depths)
+    return LaneFile(blocks, file.facts, day, bridged, file.info.segment is not None, file.witness)

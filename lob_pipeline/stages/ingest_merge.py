@@ -58,6 +58,7 @@ class LaneFile:
     """A file of a lane: how to read it, what was learnt, and the archive day in its name (days since 1970).
 
     ``bridged``: the venue's snapshots bridge a chain of deltas, they are no part of it. ``segment``: a recorder's.
+    ``witness``: another depth of the book, of which quotes are all that is read.
     """
 
     blocks: Callable[[], Iterator[DecodedBlock]]
@@ -65,6 +66,7 @@ class LaneFile:
     archive_day: int | None = None
     bridged: bool = False
     segment: bool = False
+    witness: bool = False
 
 
 def day_number(t_ns: Int64s) -> Int64s:
@@ -181,7 +183,8 @@ def _learn(file: LaneFile, block: DecodedBlock, when: Int64s, days: tuple[Int64s
     facts = file.facts
     for name, values in zip(("book", "trades", "quotes"), days, strict=True):
         facts.days[name].update(np.unique(values).tolist())
-    for times in (when, block.trades.ts_event_ns):
+    quoted = (block.quotes.ts_event_ns,) if file.witness else ()  # its only rows
+    for times in (when, block.trades.ts_event_ns, *quoted):
         if times.shape[0]:
             facts.first_ns = min(facts.first_ns or int(times[0]), int(times[0]))
             facts.last_ns = max(facts.last_ns, int(times.max()))

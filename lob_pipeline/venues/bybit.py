@@ -6,13 +6,24 @@ A message without ``cts`` (older archives) takes its matching-engine time from `
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_RPI, KIND_DELTA, KIND_SNAPSHOT
 from lob_pipeline.core.units import ASK, BID
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.job import Job
-from lob_pipeline.venues.lines import Reader, UnreadableError, add_message, add_trade, parse_object, shown
+from lob_pipeline.venues.lines import Level, Reader, UnreadableError, add_message, add_trade, parse_object, shown
+
+
+class BookMessage(NamedTuple):
+    """A book message of one topic: matching-engine time, ``u``, ``seq`` (-1 where it has none), kind, levels."""
+
+    ts_ns: int
+    update_id: int
+    seq: int
+    kind: int
+    levels: list[Level]
+
 
 _BOOK_TOPIC = re.compile(r"orderbook\.([1-9]\d{0,5})\.([A-Z0-9_-]+)\Z", re.ASCII)
 _TRADE_TOPIC = re.compile(r"publicTrade\.([A-Z0-9_-]+)\Z", re.ASCII)
@@ -55,19 +66,34 @@ def _same_symbol(reader: Reader, symbol: str, job: Job) -> None:
         raise reader.wrong(f"symbol {job.instrument.market.symbol}", symbol)
 
 
-def _read_book(reader: Reader, found: dict[str, Any], ts_ns: int, kind: int, depth: int, offset: int, job: Job) -> None:
+def book_of_line(line: bytes, found: dict[str, Any], job: Job) -> BookMessage:
+    """Return a line's book message, whatever its depth; nothing is appended. Raises ``UnreadableError``."""
+    reader = Reader(line, job)
+    symbol, _ = topic_of(reader.text(found, "topic"))
+    _same_symbol(reader, symbol, job)
+    ts_ns = reader.ms(found, "ts")
+    kind = KIND_SNAPSHOT if reader.text(found, "type", ("snapshot", "delta")) == "snapshot" else KIND_DELTA
+    return _book_message(reader, found, ts_ns, kind, job)
+
+
+def _book_message(reader: Reader, found: dict[str, Any], ts_ns: int, kind: int, job: Job) -> BookMessage:
     data = reader.member(found, "data")
     if not isinstance(data, dict):
         raise reader.wrong('"data" to be a book', data)
-    known = int(job.card[card.BOOK_STREAM])
-    if known not in (0, depth):
-        raise reader.wrong(f"depth {known} as before: two depths are two books, keep them in two files", found["topic"])
     _same_symbol(reader, reader.text(data, "s"), job)
     levels = reader.levels(data, {"b": BID, "a": ASK})
     update_id = reader.whole(data, "u")
     seq = reader.whole(data, "seq") if "seq" in data else -1
     if "cts" in found:
         ts_ns = reader.ms(found, "cts")
+    return BookMessage(ts_ns, update_id, seq, kind, levels)
+
+
+def _read_book(reader: Reader, found: dict[str, Any], ts_ns: int, kind: int, depth: int, offset: int, job: Job) -> None:
+    known = int(job.card[card.BOOK_STREAM])
+    if known not in (0, depth):
+        raise reader.wrong(f"depth {known} as before: two depths are two books, subscribe to one", found["topic"])
+    ts_ns, update_id, seq, kind, levels = _book_message(reader, found, ts_ns, kind, job)
     ids = (update_id, -1, -1 if kind == KIND_SNAPSHOT else update_id - 1, seq)
     job.card[card.BOOK_STREAM] = depth
     job.card[card.N_ROUNDED] += reader.rounded

@@ -14,8 +14,9 @@ def _likely(_symbols: tuple[str, ...], spot: bool | None) -> tuple[str, ...]:
     return _VENUES[spot]
 
 
-def _accepts(venue: str, _spot: bool | None) -> bool:
-    return venue in ("bybit-linear", "bybit-spot", "sim")  # the simulator writes Bybit's messages
+def _accepts(venue: str, spot: bool | None) -> bool:
+    """Topics of both categories have the same names: what stands beside the file decides where it says anything."""
+    return venue in _VENUES[spot] or venue == "sim"  # the simulator writes Bybit's messages
 
 
 def _sniff_messages(line: bytes, said: Said) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.memory import PADDING
 from lob_pipeline.venues import job as card
-from lob_pipeline.venues.block import DecodedBlock, Int64s
+from lob_pipeline.venues.block import BookMessages, DecodedBlock, Int64s, QuoteRows, TradeRows
 from lob_pipeline.venues.clock_pair import clock_facts
+from lob_pipeline.venues.depths import DepthPlan, DepthReader, deepest
 from lob_pipeline.venues.detect import FileInfo, detect_file
 from lob_pipeline.venues.form import Decoder, FileReader, Format
 from lob_pipeline.venues.forms import decoder_of, form_of
@@ -24,16 +26,22 @@ from lob_pipeline.venues.segment import Tolerant, unwrapped
 from lob_pipeline.venues.source import BLOCK_BYTES, open_source
 from lob_pipeline.venues.stamps import scan_seconds_lines
 
+_BYBIT = "bybit_messages"
 _LINE_END = b"\n" * (1 + PADDING)
 
 
 def decode_file(
-    path: Path, instrument: Instrument, recv_times: Int64s | None = None, info: FileInfo | None = None
+    path: Path,
+    instrument: Instrument,
+    recv_times: Int64s | None = None,
+    info: FileInfo | None = None,
+    depths: DepthPlan | None = None,
 ) -> Iterator[DecodedBlock]:
     """Yield the rows of a recorded file, block by block, in file order.
 
     ``recv_times``: nanoseconds, one a line of the file (``read_recv_times``); without it rows have the receive time
     that stands in their line, else 0. ``info``: what ``detect_file`` said, when it was asked before.
+    ``depths``: which depth of a Bybit book is the book; without it the deepest that the file begins with.
     Raises ``BadInputError`` for anything that is not a message of ``instrument`` in the file's format, naming file,
     line, byte of the inflated data, what was expected and what was found; blocks before it may have been yielded.
     """
@@ -44,11 +52,11 @@ def decode_file(
         yield from form.blocks(path, instrument, info)
         return
     if info.segment is not None:
-        yield from _decode_segment(path, instrument, info)
+        yield from _decode_segment(path, instrument, info, depths)
         return
     decoder = decoder_of(info.format)
     job = Job(instrument, decoder.spelling)
-    read, reader = _reader(decoder, job)
+    read, reader = _file_reader(path, info, decoder, job, depths)
     line = 0
     for data, size, offset in open_source(path, BLOCK_BYTES):
         job.renew(size)
@@ -56,7 +64,7 @@ def decode_file(
         lines = int(job.card[card.N_LINES])
         if recv_times is not None and line + lines > len(recv_times):
             raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
-        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
+        block = _owned(finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times))
         facts = _facts(info, data, block, reader)
         yield replace(block, checksums=reader.checksums() if reader else None, facts=facts)
         line += lines
@@ -64,17 +72,29 @@ def decode_file(
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
 
 
-def _decode_segment(path: Path, instrument: Instrument, info: FileInfo) -> Iterator[DecodedBlock]:
+def _owned(block: DecodedBlock) -> DecodedBlock:
+    """Return the block with columns of its own: those of a table of one row are views of the job's buffers."""
+    single = {n: getattr(block, n) for n in ("book", "trades", "quotes") if len(getattr(block, n)) == 1}
+    return replace(block, **{name: replace(rows, **_copies(rows)) for name, rows in single.items()})
+
+
+def _copies(rows: BookMessages | TradeRows | QuoteRows) -> dict[str, Any]:
+    return {name: column.copy() for name, column in vars(rows).items() if isinstance(column, np.ndarray)}
+
+
+def _decode_segment(
+    path: Path, instrument: Instrument, info: FileInfo, depths: DepthPlan | None
+) -> Iterator[DecodedBlock]:
     """Yield the rows of a recorder's segment: the venue's messages with the recorder's receive times."""
     decoder = decoder_of(info.format)
     job = Job(instrument, decoder.spelling)
-    read, reader = _reader(decoder, job)
+    read, reader = _file_reader(path, info, decoder, job, depths)
     tolerant = Tolerant(path, read, job)
     line = known = 0
     for (data, size, offset), recv_ns, unread in unwrapped(path, BLOCK_BYTES):
         job.renew(size)
         _scan(path, decoder, tolerant, job, data, size, line, offset)
-        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, None)
+        block = _owned(finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, None))
         for rows in (block.book, block.trades, block.quotes):
             rows.ts_recv_ns[:] = recv_ns[rows.line - line]
         skipped = {"unread": unread, "unreadable": tolerant.unreadable - known}
@@ -92,15 +112,27 @@ def _facts(
     info: FileInfo, data: bytes | bytearray, block: DecodedBlock, reader: FileReader | None
 ) -> dict[str, int]:
     """Return what was counted of a block: by its form's reader, and the two clocks of Bybit's messages."""
-    if info.format != "bybit_messages" or not len(block.book):
-        return reader.facts() if reader else {}
-    return clock_facts(np.frombuffer(data, np.uint8), block.book.offset - block.offset, block.book.line)
+    counted = reader.facts() if reader else {}
+    if info.format != _BYBIT or not len(block.book):
+        return counted
+    clocks = clock_facts(np.frombuffer(data, np.uint8), block.book.offset - block.offset, block.book.line)
+    return {**counted, **clocks}
 
 
 def _recv_mismatch(path: Path, times: int, lines: str) -> str:
     return (
         f"{path} has {lines} lines but {times} receive times: expected one a line; these files do not belong together"
     )
+
+
+def _file_reader(
+    path: Path, info: FileInfo, decoder: Decoder, job: Job, depths: DepthPlan | None
+) -> tuple[Callable[[bytes, int], None], FileReader | None]:
+    """Return the reader of a whole file: of Bybit's, one that keeps other depths of the symbol as witnesses."""
+    if info.format != _BYBIT:
+        return _reader(decoder, job)
+    reader = DepthReader(job, depths or DepthPlan(deepest(path, job.instrument.market.symbol)))
+    return reader.read, reader
 
 
 def _reader(decoder: Decoder, job: Job) -> tuple[Callable[[bytes, int], None], FileReader | None]:

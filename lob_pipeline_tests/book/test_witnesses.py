@@ -8,6 +8,7 @@ import pytest
 from lob_pipeline.book.quote_match import InForce
 from lob_pipeline.book.trade_ids import TradeIds
 from lob_pipeline.book.trade_quotes import TradeQuotes
+from lob_pipeline.book.trade_sides import lone_prints
 from lob_pipeline.checks import CHECKS, PUBLISHED
 from lob_pipeline.core.clock import parse_clock
 from lob_pipeline.core.tables import FIXED_TABLES
@@ -167,7 +168,7 @@ def test_some_book_passes_each_check_of_every_feed() -> None:
     passed = {name for name, o in outcomes.items() if o.status == "passed"}
     elsewhere = {"bridges_applied", "closing_snapshot_match", "boundary_match", "snapshot_continues", "warm_rows"}
     elsewhere |= {"spread_sanity", "trade_tick_tight", "lots_on_grid", "quote_clock_match", "trade_clock"}
-    elsewhere |= {f"trade_quote_{what}" for what in ("sides", "spread", "near")}
+    elsewhere |= {f"trade_quote_{what}" for what in ("sides", "spread", "near")} | {"depth_agreement"}
     assert set(BOOK_CHECKS) - passed - elsewhere == set()
     assert certificate_window(outcomes) == DEPTH
 
@@ -191,3 +192,33 @@ def test_no_gate_of_an_ingest_passes_on_no_row(gates: type) -> None:
 def test_a_market_that_has_no_ids_is_judged_too() -> None:
     _, outcomes = watched(MESSAGES, make_instrument("none"), CLOCK, DATE)
     assert outcomes["certificate"].status == "passed"
+
+
+@pytest.mark.parametrize(("bps", "trades_off", "refuses"), [(40, 2, False), (40, 3, True), (200, 1, True)])
+def test_only_lone_prints_are_far_and_few_never_count(bps: int, trades_off: int, refuses: bool) -> None:
+    off = {8 * (k + 1): 10_000 - bps for k in range(trades_off)}
+    prices = [off.get(k, 10_000) for k in range(40)]
+    near = _judged_prices(prices)["trade_quote_near"]
+    assert near.refuses == refuses
+
+
+def test_a_sweep_through_the_book_is_no_lone_print() -> None:
+    down = [10_000 - 10 * min(k, 12 - k) for k in range(13)]
+    assert not _judged_prices([10_000] * 100 + down + [10_000] * 300)["trade_quote_near"].refuses
+    assert lone_prints(np.array([10_000, 9_900, 9_900, 10_000]), 25).tolist() == [False, True, True, False]
+    assert lone_prints(np.array([], np.int64), 25).tolist() == []
+
+
+def _judged_prices(prices: list[int]) -> dict:
+    """Return the outcomes of sells at these prices while the quote stands at 10000 to 10002."""
+    t = START + STEP + np.arange(len(prices)) * (40 * STEP // len(prices))
+    sold = {
+        "ts_event_ns": t,
+        "ts_recv_ns": t,
+        "side": np.full(len(prices), -1, np.int8),
+        "price_ticks": np.array(prices),
+        "flags": np.zeros(len(prices), np.int8),
+    }
+    judged = TradeQuotes(sold, iter([_quotes()]))
+    assert judged.compared == len(prices)
+    return {o.name: o for o in judged.outcomes()}

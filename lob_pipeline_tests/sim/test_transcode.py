@@ -130,6 +130,20 @@ def test_depths_agree_at_equal_seq_and_with_the_known_top(websocket: Derived, tm
         assert (bid, bid_lots, ask, ask_lots) == tops[seq]
 
 
+def test_depths_side_by_side_agree_in_the_certificate(websocket: Derived, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    ingest(home, websocket.market, [*websocket.books[500], *websocket.books[200], *websocket.trades])
+    compared = 0
+    for date in derived.DATES:
+        build_books(home, websocket.market, date)
+        certificate = verify(home, websocket.market, date, None)
+        assert certificate["holds"], certificate
+        assert certificate["top_of_book_match"] is None
+        compared += certificate["depth_agreement"]["compared"]
+        assert certificate["depth_agreement"]["equal"] == certificate["depth_agreement"]["compared"]
+    assert compared > 15_000
+
+
 def _best_by_seq(home: Home, market: Market) -> dict[int, list[tuple[int, ...]]]:
     """Return seq -> best bid and ask (ticks, lots), from a plain reading of the events."""
     sizes: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
