@@ -22,6 +22,7 @@ TICK_MINIMUM = 50  # level rows
 TRADE_MINIMUM = 500
 STRETCH_MINIMUM = 1000  # sizes
 STRETCH_BOUND = 40.0  # minus the log of the chance of the longest stretch of round sizes
+STRETCH_SHARE = 1e-3  # of all sizes: shorter ones are one trader's ladder in a quiet hour of a long day
 _DIVISORS = (2, 5, 10)
 TENS_SHARE = 0.995  # of sizes that are whole tens mean a lot ten times too fine, though a few odd ones are sent
 ROUNDED_SHARE = 0.01  # of level rows may lie off the lot grid where the market allows it
@@ -34,6 +35,7 @@ class GridTight:
     def __init__(self, instrument: Instrument, trades: Columns | None, rounded: int = 0) -> None:
         self._rounded = rounded if instrument.round_off_grid_lots else None
         self.prices = self.sizes = self.rows = self.messages = 0
+        self._coarse = instrument.coarse_lots
         self._exact = instrument.market.venue.startswith(EXACT_FEEDS)
         self._sized = self._sizes = self._tens = 0
         self._round = np.zeros(len(_DIVISORS), np.int64)
@@ -70,12 +72,15 @@ class GridTight:
     def surprise(self) -> float:
         """Return minus the log of the chance of the longest stretch, were sizes independent."""
         share = self._round / max(1, self._sized)
-        found = [n * -math.log(p) for n, p in zip(self._longest.tolist(), share.tolist(), strict=True) if 0 < p < 1]
+        least = STRETCH_SHARE * self._sized
+        runs = zip(self._longest.tolist(), share.tolist(), strict=True)
+        found = [n * -math.log(p) for n, p in runs if 0 < p < 1 and n >= least]
         return max(found, default=0.0)
 
     def outcomes(self) -> list[CheckOutcome]:
         """Return ``tick_tight``, ``lot_tight``, and where they apply lots_on_grid, trade_tick_tight, sizes_vary."""
         factor = self.sizes if self.sizes != 1 or self._tens < TENS_SHARE * self._sizes or not self._sizes else 10
+        factor = 1 if 0 < factor <= self._coarse else factor
         out = [
             self._tight("tick_tight", "tick", "price", self.prices, self.rows, TICK_MINIMUM),
             self._tight("lot_tight", "lot", "size", factor, self.messages, LOT_MINIMUM),

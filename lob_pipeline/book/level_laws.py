@@ -17,7 +17,7 @@ import numpy as np
 from lob_pipeline.book import level_tally as tally
 from lob_pipeline.book.level_tally import LevelTally
 from lob_pipeline.book.seen import Seen
-from lob_pipeline.book.sequence import BRIDGE, MODES, REPLACES
+from lob_pipeline.book.sequence import BRIDGE, MODES, PLUS_ONE, REPLACES
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
@@ -28,13 +28,16 @@ FULL_DEPTHS = frozenset({25, 50, 100, 200, 400, 500, 1000})
 EXACT_FEEDS = ("bybit-", "sim")
 """Venues that name a level only when its size changed and delete only what they showed. OKX and Kraken, whose own
 checksums verify the book, send levels again (other order counts, levels back in reach)."""
-ODD_SHARE = 1e-4  # of level rows or messages: above any rounding of a day, below one in a minute's recording
+ODD_SHARE = 1e-4  # of messages
+ODD_ROWS_SHARE, ODD_ROWS = 3e-4, 1  # of level rows, and how many never count: the venue calls a strange delete no error
 SHORT_SHARE = 0.01  # of messages: a thin side may really have fewer levels than the window
 CONSECUTIVE_SHARE = 0.5  # of its levels a snapshot right after an applied message shares with the book
 GROWTH_MESSAGES, GROWTH_BELOW = 1000, 100  # a whole snapshot of so few levels does not triple in so few messages
 SILENT_MINIMUM = 30
+RESTART_ID = 1
 BURST_ROWS, BURST_FACTOR = 2.5, 10  # feeds of fewer level rows a message come in bursts
 SILENT_FACTOR = 200.0  # chance of the longest silence of a side is at most e^-200, were messages independent
+SILENT_SHARE = 5e-4  # of a day's messages may leave a side out on end: a thin hour is no sample of a busy day
 
 
 class LevelLaws:
@@ -69,7 +72,7 @@ class LevelLaws:
         for j in np.flatnonzero(replaces).tolist():
             self._snapshot(seen, j, found[j])
         self._note_ids(seen, applied)
-        self._growth(found, applied, replaces)
+        self._growth(found, applied, replaces, seen.events.update_id[seen.first])
         if self.window:
             levels = found[applied, tally.LEVELS : tally.LEVELS + 2]
             self.windowed += len(levels)
@@ -86,7 +89,8 @@ class LevelLaws:
         thinner = int(found[tally.LEVELS : tally.LEVELS + 2].min())
         if seen.events.kind[at] == KIND_SNAPSHOT:
             self.snapshots += 1
-            self.thin_snapshots += 2 * thinner < self._deepest or thinner == 0
+            if not self._restarts(int(seen.events.update_id[at])):
+                self.thin_snapshots += 2 * thinner < self._deepest or thinner == 0
         same = found[tally.LEVELS] == found[tally.LEVELS + 1]
         if self._deepest == 0 and self._mode != BRIDGE and same and thinner in FULL_DEPTHS:
             self.window = thinner
@@ -99,18 +103,24 @@ class LevelLaws:
             sent = int(found[tally.LEVELS : tally.LEVELS + 2].sum())
             self.foreign += int(found[tally.SHARED]) < CONSECUTIVE_SHARE * max(sent, int(found[tally.HELD]))
 
+    def _restarts(self, ids: Any) -> Any:
+        """Return where a snapshot follows a restart of the service: its market may open with an empty book."""
+        return (ids == RESTART_ID) & (self._mode == PLUS_ONE)
+
     def _growth(
         self,
         found: Int64Array,
         applied: np.ndarray[Any, np.dtype[np.bool_]],
         replaces: np.ndarray[Any, np.dtype[np.bool_]],
+        ids: Int64Array,
     ) -> None:
         """Find snapshots of a few levels that soon turn out to be a part of a deeper book."""
         thinner = found[applied, tally.LEVELS : tally.LEVELS + 2].min(axis=1)
+        restarts = self._restarts(ids[applied])
         opens = np.flatnonzero(replaces[applied])
         for lo, hi in itertools.pairwise([0, *opens.tolist(), len(thinner)]):
             if lo in opens:
-                self._opened = (int(thinner[lo]), 0)
+                self._opened = None if restarts[lo] else (int(thinner[lo]), 0)
             if self._opened is None or hi == lo:
                 continue
             levels, since = self._opened
@@ -147,7 +157,7 @@ class LevelLaws:
         bound = SILENT_FACTOR / max(-math.log(1 - share), 1e-3)
         if self.rows < BURST_ROWS * self.messages:
             bound *= BURST_FACTOR
-        return max(SILENT_MINIMUM, math.ceil(bound))
+        return max(SILENT_MINIMUM, math.ceil(bound), math.ceil(SILENT_SHARE * self.messages))
 
     def outcomes(self) -> list[CheckOutcome]:
         """Return the laws that this feed is under: of its window, of its snapshots, and ``both_sides_move``."""
@@ -205,13 +215,13 @@ class LevelLaws:
             ),
             (
                 "deletes_known",
-                self.unknown <= ODD_SHARE * rows,
+                self.unknown <= max(ODD_ROWS, ODD_ROWS_SHARE * rows),
                 rows,
                 f"{self.unknown} of {rows} level rows delete a level that the book does not hold",
             ),
             (
                 "updates_change",
-                self.repeats <= ODD_SHARE * rows,
+                self.repeats <= max(ODD_ROWS, ODD_ROWS_SHARE * rows),
                 rows,
                 f"{self.repeats} of {rows} level rows name the size that the book holds already",
             ),

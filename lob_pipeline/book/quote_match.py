@@ -24,10 +24,10 @@ _VALID = ROW["valid"]
 _TOP = [ROW[n] for n in ("bid_ticks_1", "bid_lots_1", "ask_ticks_1", "ask_lots_1")]
 _ID, _EVENT_NS, _RECV_NS = 0, 5, 6
 _WIDTH = 7
-SILENCE_NS = 10 * NS_PER_S  # a quote is in force no longer where the next one comes later: the stream may have been cut
+SILENCE_NS = 2 * NS_PER_S  # a quote is in force no longer where the next one comes later: the stream may have been cut
 FORCE_SHARE = 0.01  # of messages may differ from the quote in force: quotes are lost now and then
 FORCE_SLACK = 2
-FORCE_RUN = 3  # but never that many on end
+FORCE_RUN, FORCE_RUN_SHARE = 3, 5e-4  # but never that many on end, nor that share of a long day
 CLOCK_SHARE = 1e-3
 
 
@@ -55,7 +55,8 @@ class InForce:
     def ok(self) -> bool:
         """Whether the differences are few and none lasts."""
         return (
-            self.compared - self.equal <= FORCE_SHARE * self.compared + FORCE_SLACK and self.longest_run < FORCE_RUN
+            self.compared - self.equal <= FORCE_SHARE * self.compared + FORCE_SLACK
+            and self.longest_run < max(FORCE_RUN, FORCE_RUN_SHARE * self.compared)
         )
 
 

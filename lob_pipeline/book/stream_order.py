@@ -14,7 +14,8 @@ from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import KIND_AUDIT, KIND_CARRIED
 from lob_pipeline.core.units import NS_PER_DAY, NS_PER_MS, NS_PER_S, NS_PER_US, day_start_ns
 
-ORDER_SHARE = 1e-3  # of messages may step back in time or in seq
+ORDER_SHARE, ORDER_SLACK = 1e-3, 1  # of messages may step back in time or in seq; so many never count in time
+BURST_SHARE = 0.8  # of messages may have the time of the one before
 OUTSIDE_SHARE = 0.01  # of messages may lie outside of the day
 SKEW_WINDOW = 64  # messages of which the quickest tells the skew of the clocks
 SKEW_SLACK_NS = 5 * NS_PER_S
@@ -90,12 +91,15 @@ class StreamOrder:
 
     @property
     def median_step_ns(self) -> float:
-        """Return the median step between messages, to a power of two; 0 where most have the time of the one before."""
-        steps = int(self._steps.sum())
-        if steps == 0:
+        """Return the median step between messages of different times, to a power of two.
+
+        Messages of one burst share their time and tell no unit. 0 where nearly all have the time of the one before.
+        """
+        steps, none = int(self._steps.sum()), int(self._steps[0])
+        if none >= BURST_SHARE * steps:
             return 0.0
-        middle = int(np.searchsorted(np.cumsum(self._steps), (steps + 1) // 2))
-        return float(2.0**middle) if middle else 0.0
+        middle = 1 + int(np.searchsorted(np.cumsum(self._steps[1:]), (steps - none + 1) // 2))
+        return float(2.0**middle)
 
     @property
     def skew_range_ns(self) -> tuple[int, int]:
@@ -123,7 +127,7 @@ class StreamOrder:
         found = [
             ("update_chain", self.gaps == 0, n, 1),
             ("no_duplicates", self.duplicates == 0, n, 1),
-            ("time_order", self.late <= ORDER_SHARE * n, n, 1),
+            ("time_order", self.late <= max(ORDER_SLACK, ORDER_SHARE * n), n, 1),
             ("inside_day", self.outside <= OUTSIDE_SHARE * n, n, 1),
             ("message_steps", steps < STEP_MINIMUM or low <= self.median_step_ns <= high, steps, STEP_MINIMUM),
         ]

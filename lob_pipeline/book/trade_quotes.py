@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lob_pipeline.book.state import Int64Array
+from lob_pipeline.book.trade_sides import FAR_BPS, FAR_SHARE, FAR_SLACK, SWEPT_SHARE, VERY_FAR_BPS, lone_prints
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI
@@ -21,8 +22,6 @@ MARGIN_NS = {"event": 5 * NS_PER_MS, "recv": 100 * NS_PER_MS}
 SIDE_SHARE = {"event": 5e-4, "recv": 0.04}
 INSIDE_SHARE = {"event": 5e-4, "recv": 2e-3}
 SLACK = {"event": 1, "recv": 5}  # trades that never count
-FAR_BPS = 25
-FAR_SHARE = 1e-5
 
 
 class TradeQuotes:
@@ -32,7 +31,7 @@ class TradeQuotes:
         flags = trades["flags"].astype(np.int64)
         keep = (flags & (FLAG_RPI | FLAG_BLOCK | FLAG_NOT_MARKET)) == 0
         self.trades = int(keep.sum())
-        self.compared = self.other_side = self.inside = self.far = 0
+        self.compared = self.other_side = self.inside = self.far = self.very_far = self.swept = 0
         self.by = "event"
         self._held: Int64Array = np.empty((0, 3), np.int64)
         self._at = 0
@@ -45,7 +44,9 @@ class TradeQuotes:
                 self.by = known[0]
                 names = (f"ts_{self.by}_ns", "side", "price_ticks")
                 mine = np.column_stack([trades[n][keep].astype(np.int64) for n in names])
-                self._mine = mine[np.argsort(mine[:, 0], kind="stable")]
+                mine = mine[np.argsort(mine[:, 0], kind="stable")]
+                alone = [lone_prints(mine[:, 2], bps) for bps in (FAR_BPS, VERY_FAR_BPS)]
+                self._mine = np.column_stack([mine, *alone]).astype(np.int64)
             times = chunk[f"ts_{self.by}_ns"].astype(np.int64)
             table = np.column_stack([times, chunk["bid_ticks"], chunk["ask_ticks"]]).astype(np.int64)
             table = np.concatenate([self._held, table])
@@ -73,12 +74,15 @@ class TradeQuotes:
         padded = np.concatenate([table[:, 1:], table[-1:, 1:]])  # reduceat wants every edge inside
         low_bid, high_bid = (f.reduceat(padded[:, 0], edges)[::2] for f in (np.minimum, np.maximum))
         low_ask, high_ask = (f.reduceat(padded[:, 1], edges)[::2] for f in (np.minimum, np.maximum))
-        _, side, price = trades.T
+        _, side, price, lone, very_lone = trades.T
         self.compared += len(trades)
         self.other_side += int(np.where(side > 0, price <= low_bid, price >= high_ask).sum())
         self.inside += int(((price > high_bid) & (price < low_ask)).sum())
         away = np.maximum(np.maximum(low_bid - price, price - high_ask), 0)
-        self.far += int((away * 10_000 > FAR_BPS * price).sum())
+        far = away * 10_000 > FAR_BPS * price
+        self.far += int((far & (lone != 0)).sum())
+        self.swept += int((far & (lone == 0)).sum())
+        self.very_far += int(((away * 10_000 > VERY_FAR_BPS * price) & (very_lone != 0)).sum())
 
     def outcomes(self) -> list[CheckOutcome]:
         """Return ``trade_quote_sides``, ``trade_quote_spread`` and ``trade_quote_near``; nothing without quotes."""
@@ -86,6 +90,8 @@ class TradeQuotes:
         if self._mine is None:
             return []
         slack = SLACK[self.by]
+        few_far = FAR_SLACK if self.very_far <= FAR_SHARE * n else 0
+        far = max(self.far, self.very_far) + (self.swept if self.swept > SWEPT_SHARE * n + FAR_SLACK else 0)
         return [
             judge(
                 name,
@@ -97,7 +103,7 @@ class TradeQuotes:
             for name, found, share, slack, words in (
                 ("trade_quote_sides", self.other_side, SIDE_SHARE[self.by], slack, "lie on the other side"),
                 ("trade_quote_spread", self.inside, INSIDE_SHARE[self.by], slack, "lie strictly inside of the spread"),
-                ("trade_quote_near", self.far, FAR_SHARE, 0, f"lie more than {FAR_BPS} bps outside"),
+                ("trade_quote_near", far, FAR_SHARE, few_far, f"lie more than {FAR_BPS} bps outside, alone,"),
             )
         ]
 

@@ -57,6 +57,7 @@ class Instrument:
     ``depth_limit``: levels a side that features may see. ``block_ns``: walk-forward block.
     ``sequence``: how updates chain (``plus_one``: Bybit; ``bridge``: Binance with REST snapshots).
     ``round_off_grid_lots``: sizes off the lot grid are rounded down and counted (Binance spot), else an error.
+    ``coarse_lots``: older recordings may be in multiples of so many lots, the lot of their day.
     """
 
     market: Market
@@ -75,6 +76,7 @@ class Instrument:
     small_order_quote: int = 10_000
     large_order_quote: int = 100_000
     round_off_grid_lots: bool = False
+    coarse_lots: int = 1
 
     @property
     def lots_scale(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ MARKER = "# ---- written by `lob markets refresh`; edit above this line, entries
 _DECIMALS = ("tick", "lot", "contract_value")
 _FEES = ("maker_fee_bps", "taker_fee_bps")
 _CHOICES = {"contract": ("linear", "inverse", "spot"), "sequence": ("plus_one", "bridge", "none")}
-_WHOLE = ("funding_interval_hours", "depth_limit")
+_WHOLE = ("funding_interval_hours", "depth_limit", "coarse_lots")
 _TEXTS = ("fees_as_of", "clock", "block")
 _FLAGS = ("enabled", "round_off_grid_lots")
 

@@ -105,4 +105,5 @@ def instrument(market: Market, tick: str | None = None, lot: str | None = None, 
         clock=entry["clock"],
         block_ns=int(block[:-1]) * _UNITS_S[block[-1]] * NS_PER_S,
         round_off_grid_lots=bool(entry["round_off_grid_lots"]),
+        coarse_lots=int(entry.get("coarse_lots", 1)),
     )

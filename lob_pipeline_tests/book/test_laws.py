@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,7 +104,7 @@ def test_one_delta_that_is_typed_as_a_snapshot_is_seen() -> None:
 
 def test_a_first_snapshot_that_is_only_a_delta_is_seen_once_the_book_grows() -> None:
     messages = window()
-    opened = [messages[1]._replace(kind=1, prev_id=-1), *messages[2:]]
+    opened = [messages[1]._replace(kind=1, prev_id=-1, levels=messages[1].levels[::4]), *messages[2:]]
     assert "deletes_known" in refusing(opened)
 
 
@@ -113,11 +115,42 @@ def test_a_side_that_stands_still_is_seen() -> None:
 
 
 def test_swapped_messages_with_ids_in_order_step_back_in_time() -> None:
-    messages = window()
-    swapped = list(messages)
-    swapped[60] = messages[61]._replace(update_id=61, prev_id=60)
-    swapped[61] = messages[60]._replace(update_id=62, prev_id=61)
+    swapped = window()
+    for i in (60, 80):
+        early, late = swapped[i], swapped[i + 1]
+        swapped[i : i + 2] = [
+            late._replace(update_id=early.update_id, prev_id=early.prev_id),
+            early._replace(update_id=late.update_id, prev_id=late.prev_id),
+        ]
     assert "time_order" in refusing(swapped)
+
+
+def test_one_message_whose_time_steps_back_is_counted_and_no_more() -> None:
+    messages = window()
+    late = [*messages[:60], messages[60]._replace(ts=messages[59].ts - 1), *messages[61:]]
+    certificate, outcomes = watched(late, BYBIT, CLOCK, DATE)
+    assert certificate.to_json()["late_messages"] == 1
+    assert refused(outcomes) == set()
+
+
+def test_one_delete_of_an_unknown_level_is_no_error() -> None:
+    messages = window()
+    odd = edited(messages, 60, [*messages[60].levels, (1, 5, 0)])
+    certificate, outcomes = watched(odd, BYBIT, CLOCK, DATE)
+    assert certificate.to_json()["levels"]["unknown_deletes"] == 1
+    assert refused(outcomes) == set()
+
+
+@pytest.mark.parametrize(("first_id", "seen"), [(1, set()), (7000, {"snapshot_depth"})])
+def test_only_a_restarted_service_may_open_with_a_thin_book(first_id: int, seen: set[str]) -> None:
+    messages = window()
+    best = [(1, 990, 5), (-1, 1010, 5)]
+    opened = messages[100]._replace(kind=1, update_id=first_id, prev_id=-1, levels=best)
+    after = [
+        Message(opened.ts + 100_000_000 * k, 0, first_id + k, first_id + k - 1, 2, [(1, 990, 5 + k), (-1, 1010, 5 + k)])
+        for k in (1, 2)
+    ]
+    assert refusing([*messages[:100], opened, *after]) & {"snapshot_depth"} == seen
 
 
 def test_seq_that_falls_inside_the_chain_is_seen() -> None:
@@ -217,3 +250,12 @@ def test_invalid_spans_name_first_and_last_row_and_join_over_batches() -> None:
     spans = facts["invalid_spans"]
     assert facts["invalid_span_count"] == len(spans) == 1
     assert (spans[0][1] - spans[0][0]) // STEP + 1 == facts["invalid_ns"] // STEP
+
+
+def test_a_market_whose_older_days_had_coarser_lots_says_so() -> None:
+    older = replace(BYBIT, coarse_lots=10)
+    for factor, markets in ((1, []), (10, [BYBIT]), (100, [BYBIT, older])):
+        messages = [m._replace(levels=[(s, p, factor * n) for s, p, n in m.levels]) for m in window()]
+        for market in (BYBIT, older):
+            _, outcomes = watched(messages, market, CLOCK, DATE)
+            assert outcomes["lot_tight"].refuses == (market in markets)
