@@ -21,6 +21,8 @@ from lob_pipeline.venues.lines import add_quote, parse_object
 from lob_pipeline.venues.source import open_source
 
 MESSAGES, GAPS = "second_depth_messages", "second_depth_gaps"
+PUBLISHED = frozenset({1, 25, 50, 100, 200, 500, 1000})
+"""Depths that Bybit has or had: another number beside one of these is a damaged line, not a second depth."""
 _SAMPLE_BYTES = 1 << 20
 _TIME = re.compile(rb'"(?:cts|ts)"\s*:\s*(\d{13})\b')
 _TAIL_BYTES = 1 << 16
@@ -83,7 +85,7 @@ class DepthReader:
         found = parse_object(line)
         topic = found.get("topic")
         depth = bybit.topic_of(topic)[1] if isinstance(topic, str) else 0
-        if depth == 0 or self._job.card[card.BOOK_STREAM] in (0, depth):
+        if depth not in PUBLISHED or self._job.card[card.BOOK_STREAM] in (0, depth):
             bybit.read_line(line, offset, self._job)
             return
         message = bybit.book_of_line(line, found, self._job)
@@ -114,10 +116,14 @@ class DepthReader:
 
 
 def deepest(path: Path, symbol: str) -> int:
-    """Return the deepest book topic of ``symbol`` in the first megabyte of a recording, 0 where there is none."""
+    """Return the deepest book topic of ``symbol`` in the first megabyte of a recording, 0 where there is none.
+
+    Depths that Bybit never published count only where no other is there.
+    """
     topic = re.compile(rb'"orderbook\.([1-9]\d{0,5})\.' + re.escape(symbol.encode()) + rb'"')
     for data, size, _ in open_source(path, _SAMPLE_BYTES):
-        return max((int(depth) for depth in topic.findall(bytes(data[:size]))), default=0)
+        found = {int(depth) for depth in topic.findall(bytes(data[:size]))}
+        return max(found & PUBLISHED or found, default=0)
     return 0
 
 

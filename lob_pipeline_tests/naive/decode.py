@@ -10,6 +10,7 @@ It shares no code with ``lob_pipeline.venues``. Rows are plain tuples, in file o
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -86,8 +87,16 @@ class NaiveDecoder:
         return tuple(out)
 
     def bybit(self, data: bytes, recv: list[str] | None = None) -> NaiveRows:
-        """Read websocket or archive lines; ``recv``: one decimal second a line."""
-        for line, text in enumerate(_lines(data)):
+        """Read websocket or archive lines; ``recv``: one decimal second a line.
+
+        Of several depths of the symbol the deepest is the book; each other one is applied to a dictionary of its own.
+        """
+        texts = _lines(data)
+        depths = {int(d) for d in re.findall(rf'"orderbook\.([1-9]\d{{0,5}})\.{self.symbol}"', "\n".join(texts))}
+        known = depths & {1, 25, 50, 100, 200, 500, 1000}
+        book = max(known or depths, default=0)
+        others: dict[int, dict[str, Any]] = {}
+        for line, text in enumerate(texts):
             at = _ns(recv[line], 10**9) if recv else 0
             message = json.loads(text, parse_float=Decimal)
             if "topic" not in message:
@@ -103,7 +112,19 @@ class NaiveDecoder:
                 kind = {"snapshot": 1, "delta": 2}[message["type"]]
                 ts = message.get("cts", message["ts"]) * 10**6
                 prev = body["u"] - 1 if kind == 2 else -1
+                rounded = self.rows.rounded
                 levels = self._sides(body, "b", "a")
+                depth = int(message["topic"].split(".")[1])
+                if depth != book:
+                    if depth not in known:
+                        raise NaiveError(f"depth {depth} beside {book}")
+                    self.rows.rounded = rounded
+                    other = others.setdefault(depth, {"u": None, 1: {}, -1: {}})
+                    if self._witnessed(other, kind, body["u"], levels) and "seq" in body:
+                        bid, ask = max(other[1]), min(other[-1])
+                        top = (bid, other[1][bid], ask, other[-1][ask])
+                        self.rows.quotes.append((line, ts, at, body["seq"], *top))
+                    continue
                 self.rows.messages.append((line, ts, at, body["u"], -1, prev, body.get("seq", -1), kind, levels))
             else:
                 for t in body:
@@ -113,6 +134,23 @@ class NaiveDecoder:
                     row = (line, t["T"] * 10**6, at, t.get("seq", -1), t["i"], side, price, size, flags)
                     self.rows.trades.append(row)
         return self.rows
+
+    @staticmethod
+    def _witnessed(other: dict[Any, Any], kind: int, number: int, levels: tuple[tuple[int, int, int], ...]) -> bool:
+        """Apply a message of another depth; return whether it tells a best bid and ask."""
+        last = other["u"]
+        if kind == 2 and (last is None or number <= last):
+            return False
+        other["u"] = None if kind == 2 and number > last + 1 else number
+        if other["u"] is None:
+            return False
+        if kind == 1:
+            other[1], other[-1] = {}, {}
+        for side, price, size in levels:
+            other[side][price] = size
+            if size == 0:
+                del other[side][price]
+        return bool(other[1] and other[-1])
 
     def bybit_csv(self, data: bytes) -> NaiveRows:
         """Read a trade archive."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ from lob_pipeline.sim.transcode_bytes import DerivedTrade, Writer, write_archive
 from lob_pipeline.stages.build_books import build_books
 from lob_pipeline.stages.ingest import build_events, ingest, register
 from lob_pipeline.stages.verify import verify
-from lob_pipeline.venues.decode import LiveDecoder
+from lob_pipeline.venues.decode import LiveDecoder, decode_file
 from lob_pipeline_tests.naive.book import Book
+from lob_pipeline_tests.naive.decode import NaiveDecoder
 from lob_pipeline_tests.stages.ingest_streams import rows
+from lob_pipeline_tests.venues.compare import rows_of
 
 DATE = "2024-08-08"
 LINEAR = parse_market("bybit-linear.BTCUSDT")
@@ -130,6 +133,22 @@ def test_a_day_is_built_again_from_the_ledger_alike(tmp_path: Path) -> None:
     assert [r.manifest.content_sha256 for r in again] == [r.manifest.content_sha256 for r in report.partitions]
     assert again[2].manifest.rows == 60
     assert ingest(one, LINEAR, list(files.values())).partitions == [], "the same bytes again add nothing"
+
+
+@pytest.mark.parametrize("block_bytes", [3_000, 1 << 20])
+def test_rows_of_a_mixed_file_are_the_references(tmp_path: Path, block_bytes: int) -> None:
+    files = _recording(tmp_path / "files")
+    names = [*["other", "deep"] * 60, *["deep"] * 60]
+    parts = {name: iter(files[name].read_bytes().splitlines()) for name in ("other", "deep")}
+    lines = [next(parts[name]) for name in names]
+    for at in (3, 24, 90):  # of the other depth: once repeated, then lost; of the book: a gap
+        lines[at : at + 1] = [lines[at - 1]] if at == 3 else []
+    data = b"".join(line + b"\n" for line in lines)
+    (tmp_path / "mixed").write_bytes(data)
+    expected = NaiveDecoder("BTCUSDT", "0.1", "0.001").bybit(data)
+    assert len(expected.quotes) > 10
+    with mock.patch("lob_pipeline.venues.decode.BLOCK_BYTES", block_bytes):
+        assert rows_of(decode_file(tmp_path / "mixed", GRID)) == expected
 
 
 @pytest.mark.parametrize("shallow_first", [True, False])

@@ -49,6 +49,8 @@ CASES = [
     ("bybit_book", b'"u":9', b'"u":NaN', 3, "a JSON value, found NaN"),
     ("bybit_book", b'"cts":1733011200708', b'"cts":1733011200', 3, "milliseconds (13 digits), found 1733011200"),
     ("bybit_book", b'"type":"delta","ts":1733011200711', b'"type":"x","ts":1733011200711', 3, "or delta, found x"),
+    ("bybit_book", b'50.BTCUSDT","type":"delta","ts":1733011200711', b'51.BTCUSDT","type":"delta","ts":1733011200711',
+     3, "depth 50 as before"),
     ("bybit_book", b'{"s":"BTCUSDT","b":[],', b'{"s":"ETHUSDT","b":[],', 3, "symbol BTCUSDT, found ETHUSDT"),
     ("bybit_trades", b'"S":"Buy"', b'"S":"buy"', 1, "Buy or Sell, found buy"),
     ("bybit_trades", b'"i":"x"', b'"i":""', 1, '"i" to be a string'),
