@@ -21,7 +21,8 @@ def _lose_a_line() -> None:
 
 def _read_beyond() -> None:
     """A scanner of digits forgets its limit and runs over the end of its buffer."""
-    from lob_pipeline.venues import memory, table_kernel
+    from lob_pipeline.core import memory
+    from lob_pipeline.venues import table_kernel
 
     def running_on(p: int) -> int:
         while memory.byte_at(p) != 44:

@@ -88,7 +88,7 @@ def install() -> None:
     if not config.DISABLE_JIT:
         raise RuntimeError("set NUMBA_DISABLE_JIT=1 before numba is imported")
     warnings.simplefilter("ignore", RuntimeWarning)  # the scanners' words wrap on purpose
-    from lob_pipeline.venues import memory
+    from lob_pipeline.core import memory
 
     for name, function in {
         "byte_at": _byte_at,
