@@ -68,6 +68,9 @@ def _matches(certificate: dict[str, Any]) -> tuple[list[str], list[str], str]:
     if quotes is not None:
         equal = f"best bid and ask equal the venue's own in {quotes['equal']:,} of {quotes['compared']:,} comparisons"
         (proved if quotes["equal"] == quotes["compared"] else against).append(equal)
+    depths = certificate.get("depth_agreement")
+    if depths is not None and depths["equal"] == depths["compared"]:  # else its check says what differs
+        proved.append(f"another depth of the book shows the same best bid and ask in {depths['compared']:,} messages")
     touch = certificate.get("trade_touch_match")
     if touch is not None:
         share = touch["agree"] / touch["compared"] if touch["compared"] else 0.0

@@ -143,3 +143,9 @@ def test_checks_that_refuse_are_named_and_each_match_by_its_own_bound() -> None:
     assert any("checksum matches in 10 of 10" in line for line in found["proved"])
     assert any("70 of 100 trades" in line for line in found["proved"])  # the venue's bound is not the default one
     assert not any("came again" in line for line in found["against"])
+
+
+def test_another_depth_that_agrees_is_proof() -> None:
+    sentence = "another depth of the book shows the same best bid and ask in 1,200 messages"
+    assert sentence in words(depth_agreement={"compared": 1200, "equal": 1200})["proved"]
+    assert sentence not in words(holds=False, depth_agreement={"compared": 1200, "equal": 7})["proved"]
