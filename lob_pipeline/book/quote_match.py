@@ -24,11 +24,18 @@ _VALID = ROW["valid"]
 _TOP = [ROW[n] for n in ("bid_ticks_1", "bid_lots_1", "ask_ticks_1", "ask_lots_1")]
 _ID, _EVENT_NS, _RECV_NS = 0, 5, 6
 _WIDTH = 7
-SILENCE_NS = 2 * NS_PER_S  # a quote is in force no longer where the next one comes later: the stream may have been cut
+SILENCE_NS = (NS_PER_S // 4, 10 * NS_PER_S)
+SILENCE_FACTOR = 40  # times the mean step: where the next quote comes later the stream may have been cut
 FORCE_SHARE = 0.01  # of messages may differ from the quote in force: quotes are lost now and then
 FORCE_SLACK = 2
 FORCE_RUN, FORCE_RUN_SHARE = 3, 5e-4  # but never that many on end, nor that share of a long day
 CLOCK_SHARE = 1e-3
+
+
+def silence_ns(first_ns: int, last_ns: int, count: int) -> int:
+    """Return after how long without a quote, of a stream of ``count`` in that time, none is in force any more."""
+    low, high = SILENCE_NS
+    return min(max(low, SILENCE_FACTOR * (last_ns - first_ns) // max(1, count - 1)), high)
 
 
 @dataclass
@@ -78,6 +85,7 @@ class QuoteMatch:
     rows_in_force: InForce = field(default_factory=InForce)
     _held: Int64Array = field(default_factory=lambda: np.empty((0, _WIDTH), np.int64))
     _done: bool = False
+    _span: tuple[int, int, int] | None = None  # receive times of the first and last quote so far, and their number
 
     def _upto(self, update_id: int) -> Int64Array:
         """Return the quotes held, after reading on until their ids pass ``update_id`` (int64 (n, 7), sorted by id)."""
@@ -90,6 +98,9 @@ class QuoteMatch:
                 names = ("update_id", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "ts_event_ns", "ts_recv_ns")
                 none = np.zeros(len(chunk["update_id"]), np.int64)
                 parts.append(np.column_stack([chunk.get(n, none) for n in names]).astype(np.int64))
+                recv = parts[-1][:, _RECV_NS]
+                first, last, count = self._span or (int(recv.min()), 0, 0)
+                self._span = (first, max(last, int(recv.max())), count + len(recv))
         if len(parts) > 1:
             table = np.concatenate(parts)
             self._held = table[np.argsort(table[:, _ID], kind="stable")]
@@ -138,7 +149,8 @@ class QuoteMatch:
         at = np.searchsorted(quotes[:, _ID], ids, side="right") - 1
         good = (at >= 0) & (at + 1 < len(quotes))  # the stream went on: it was alive
         at, shown = at[good], shown[good]
-        lives = quotes[at + 1, _RECV_NS] - quotes[at, _RECV_NS] <= SILENCE_NS
+        bound = silence_ns(*self._span) if self._span else 0
+        lives = quotes[at + 1, _RECV_NS] - quotes[at, _RECV_NS] <= bound
         into.add((quotes[at[lives], 1:5] == shown[lives]).all(axis=1))
 
     def outcomes(self) -> list[CheckOutcome]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lob_pipeline.book.quote_match import silence_ns
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.book.trade_sides import FAR_BPS, FAR_SHARE, FAR_SLACK, SWEPT_SHARE, VERY_FAR_BPS, lone_prints
 from lob_pipeline.core.columns import Columns
@@ -34,7 +35,7 @@ class TradeQuotes:
         self.compared = self.other_side = self.inside = self.far = self.very_far = self.swept = 0
         self.by = "event"
         self._held: Int64Array = np.empty((0, 3), np.int64)
-        self._at = 0
+        self._at = self._quotes = self._since_ns = 0
         self._mine: Int64Array | None = None
         for chunk in quotes:
             if self._mine is None:
@@ -49,6 +50,8 @@ class TradeQuotes:
                 self._mine = np.column_stack([mine, *alone]).astype(np.int64)
             times = chunk[f"ts_{self.by}_ns"].astype(np.int64)
             table = np.column_stack([times, chunk["bid_ticks"], chunk["ask_ticks"]]).astype(np.int64)
+            self._since_ns = self._since_ns or int(times[0])
+            self._quotes += len(times)
             table = np.concatenate([self._held, table])
             table[:, 0] = np.maximum.accumulate(table[:, 0])
             self._held = table[self._judge(table, self._mine) :]
@@ -63,6 +66,10 @@ class TradeQuotes:
             first = np.searchsorted(table[:, 0], trades[:, 0] - margin, side="left") - 1
             last = np.searchsorted(table[:, 0], trades[:, 0] + margin, side="right")
             good = (first >= 0) & (trades[:, 0] > 0)
+            steps = np.append(np.diff(table[:, 0]), 0)
+            at = np.searchsorted(table[:, 0], trades[:, 0], side="right") - 1
+            longest = np.maximum(steps[np.maximum(first, 0)], steps[np.maximum(at, 0)])
+            good &= longest <= silence_ns(self._since_ns, int(table[-1, 0]), self._quotes)  # else the stream was cut
             self._compare(table, trades[good], first[good], last[good])
         later = table[-1, 0] - 2 * margin
         return max(0, int(np.searchsorted(table[:, 0], later, side="left")) - 1)

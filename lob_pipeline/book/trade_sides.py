@@ -20,7 +20,8 @@ from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.outcome import CheckOutcome, judge
 from lob_pipeline.core.tables import FLAG_BLOCK, FLAG_NOT_MARKET, FLAG_RPI
 
-SIDE_SHARE = 0.02  # of trades on the other side of a book whose ``seq`` the trades share: prices come back in a burst
+SIDE_SHARE = 0.01  # of trades on the other side of a book whose ``seq`` the trades share
+SIDE_SHARE_MANY, MANY = 0.02, 1000  # trades of a day: in bursts prices come back between two messages
 SIDE_SHARE_TIMED = 0.04  # where time alone orders them; 0.5 % in a calm hour of futures, 2 % on a thin spot market
 INSIDE_SHARE = 0.01
 INSIDE_SHARE_WIDE, WIDE_TICKS = 0.1, 3.0  # wider spreads than that leave room for orders that come and go
@@ -132,7 +133,8 @@ class TradeSides:
     def outcomes(self) -> list[CheckOutcome]:
         """Return ``trade_sides``, ``trades_off_spread``, ``trades_near`` and, by seq, ``trade_clock``."""
         n, examined = self.compared, len(self._trades)
-        side_share = SIDE_SHARE if self.by_seq else SIDE_SHARE_TIMED
+        side_share = SIDE_SHARE if n < MANY else SIDE_SHARE_MANY
+        side_share = side_share if self.by_seq else SIDE_SHARE_TIMED
         inside_share = INSIDE_SHARE_WIDE if self.spreads > WIDE_TICKS * n else INSIDE_SHARE
         far_share = FAR_SHARE_SPOT if self._spot else FAR_SHARE
         slack = 0 if self.by_seq else UNORDERED_SLACK
