@@ -222,3 +222,22 @@ def _judged_prices(prices: list[int]) -> dict:
     judged = TradeQuotes(sold, iter([_quotes()]))
     assert judged.compared == len(prices)
     return {o.name: o for o in judged.outcomes()}
+
+
+def test_nothing_is_judged_by_quotes_while_their_stream_was_cut() -> None:
+    t = START + np.arange(4000) * 5_000_000
+    none = np.zeros(len(t), np.int64)
+    up = np.where(np.arange(len(t)) < 2000, 0, 50)  # the market rises while nobody listens
+    lost = (np.arange(len(t)) >= 1900) & (np.arange(len(t)) < 2200)
+    names = ("ts_event_ns", "ts_recv_ns", "bid_ticks", "ask_ticks")
+    heard = {n: v[~lost] for n, v in zip(names, (t, t, none + up + 10_000, none + up + 10_002), strict=True)}
+    sold = {
+        "ts_event_ns": t[10:-10],
+        "ts_recv_ns": t[10:-10],
+        "side": np.full(len(t) - 20, -1, np.int8),
+        "price_ticks": (none + up + 10_000)[10:-10],
+        "flags": np.zeros(len(t) - 20, np.int8),
+    }
+    judged = TradeQuotes(sold, iter([heard]))
+    assert 3600 < judged.compared <= len(t) - 20 - 300
+    assert not any(o.refuses for o in judged.outcomes())
