@@ -31,6 +31,17 @@ def _find(data: Uint8s, lo: int, hi: int, word: Uint8s) -> int:
 
 
 @njit(cache=True)
+def _stands(data: Uint8s, at: int, word: Uint8s) -> bool:
+    """Whether ``word`` stands at ``at``, a place that may lie outside of the data."""
+    if at < 0 or at + len(word) > len(data):
+        return False
+    for k in range(len(word)):  # noqa: SIM110  numba has no generators
+        if data[at + k] != word[k]:
+            return False
+    return True
+
+
+@njit(cache=True)
 def _number(data: Uint8s, at: int) -> int | np.int64:
     while data[at] == 32:
         at += 1
@@ -48,8 +59,10 @@ def count_pairs(
     """Return int64 (3,): messages with both clocks, of these equal ones, and messages with ``ts`` alone.
 
     ``starts``: where lines begin in ``data``, which ends in a newline; ``lines``: their numbers. The clocks stand in
-    the first ``head`` and last ``tail`` bytes of a line as the venue writes it; other lines are searched whole.
+    the first ``head`` and last ``tail`` bytes of a line as the venue writes it; other lines are searched whole. Nearly
+    every line has them where the line before it had them, so that is looked at first.
     """
+    ts_from_start = cts_from_end = np.int64(0)
     found = np.zeros(3, np.int64)
     ts_word, cts_word = words
     for j in range(len(starts)):
@@ -58,16 +71,22 @@ def count_pairs(
         end = starts[j + 1] - 1 if follows else lo
         while end < len(data) and data[end] != 10:
             end += 1
-        cts = _find(data, max(lo, end - tail), end, cts_word)
+        cts = end - cts_from_end
+        if cts - len(cts_word) < lo or not _stands(data, cts - len(cts_word), cts_word):
+            cts = _find(data, max(lo, end - tail), end, cts_word)
         if cts < 0:
             cts = _find(data, lo, end, cts_word)
         if cts < 0:
             found[2] += 1
             continue
-        ts = _find(data, lo, min(end, lo + head), ts_word)
+        cts_from_end = end - cts
+        ts = lo + ts_from_start
+        if ts - len(ts_word) < lo or ts > end or not _stands(data, ts - len(ts_word), ts_word):
+            ts = _find(data, lo, min(end, lo + head), ts_word)
         if ts < 0:
             ts = _find(data, lo, end, ts_word)
         if ts >= 0:
+            ts_from_start = ts - lo
             found[0] += 1
             found[1] += _number(data, ts) == _number(data, cts)
     return found
