@@ -100,9 +100,10 @@ class SimConfig:
     ``minutes``: how long each UTC day is active; the session ends at midnight, where the archive's closing snapshot
     stands (480: 16:00 to 24:00). 1440 is the whole day, and then the days form one unbroken market; shorter sessions
     are independent of each other, so a day generated alone equals the same day of a longer run.
-    ``edge_bps``: the planted edge: what an oracle that knows every signal earns a trade before fees (``sim/planted.py``
-    has the definition); 0 is a market without signals. ``horizon_s``: how long a signal's drift takes.
+    ``edge_bps``: the planted edge: what a taker who knows every signal earns a trade, net of the spread, before fees
+    (``sim/taker.py`` has the definition); 0 is a market without signals. ``horizon_s``: how long a drift takes.
     ``depth``: levels a side that the archive shows. ``message_ms``: time between book messages.
+    ``order_log``: whether chunks carry every change of every order (``sim/order_log.py``).
     ``opening_price_quote``: about where a session opens (each day draws within about 1 % of it).
     Raises ``BadInputError`` for values that cannot be simulated.
     """
@@ -118,6 +119,7 @@ class SimConfig:
     message_ms: int = 100
     opening_price_quote: int = 60_000
     warm_up_s: int = 120
+    order_log: bool = False
     flow: FlowParams = field(default_factory=FlowParams)
     shape: SignalParams = field(default_factory=SignalParams)
 

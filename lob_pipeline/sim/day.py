@@ -10,8 +10,10 @@ import numpy as np
 
 from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_start_us
+from lob_pipeline.sim.engine import log_resting
 from lob_pipeline.sim.flow import VALUE, Agents, each_second
 from lob_pipeline.sim.makers import new_makers
+from lob_pipeline.sim.order_log import OrderLog
 from lob_pipeline.sim.planted import day_signals
 from lob_pipeline.sim.publish import Messages, new_messages, new_view, publish
 from lob_pipeline.sim.rng import below, new_stream, normal
@@ -30,10 +32,11 @@ from lob_pipeline.sim.session import (
     schedule,
 )
 from lob_pipeline.sim.signals import FAR_US, first_step_us, no_signals
-from lob_pipeline.sim.state import CAPACITY, Tape, new_engine, new_tape
+from lob_pipeline.sim.state import CAPACITY, NOW, Tape, new_engine, new_tape
 
 CHUNK_S = 600
 _ROWS_A_MESSAGE = 64  # room in a chunk; a chunk that needs more is handed out in parts
+_LOG_ROWS = 6 * CAPACITY
 _SECOND_US = 1_000_000
 _OPENING_LOG_SIGMA = 0.01
 _PRICE_STREAM = 1 << 40  # days are numbered far below: opening prices have streams of their own
@@ -41,11 +44,17 @@ _PRICE_STREAM = 1 << 40  # days are numbered far below: opening prices have stre
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of one day up to ``until_us``. The buffers are filled anew for the next one: use them before."""
+    """A stretch of one day up to ``until_us``. The buffers are filled anew for the next one: use them before.
+
+    ``orders`` is empty unless the config asks for the log. A day's log begins with the orders that rest at its opening
+    snapshot, as ``ADD`` rows in order of their queues, so it needs no other day. A message shows the book after every
+    row up to its ``cts_ms``.
+    """
 
     messages: Messages
     trades: Tape
     until_us: int
+    orders: OrderLog
 
 
 def opening_ticks(config: SimConfig, date: str) -> int:
@@ -61,7 +70,8 @@ def new_session(config: SimConfig, date: str) -> Session:
     price = opening_ticks(config, date)
     clock, view = np.zeros(8, np.int64), new_view(config.depth)
     shape = config.shape._replace(move_s=config.horizon_s)
-    session = Session(new_engine(price), agents, view, clock, no_signals(), shape)
+    engine = new_engine(price, _LOG_ROWS if config.order_log else 0)
+    session = Session(engine, agents, view, clock, no_signals(), shape)
     tape, silent = new_tape(2 * CAPACITY), new_messages(2, 8 * config.depth)
     start_us = session_start_us(config, date)
     clock[STEP_US] = config.message_ms * 1000
@@ -74,7 +84,8 @@ def new_session(config: SimConfig, date: str) -> Session:
     each_second(agents, config.flow, int(clock[NOW_US]))
     open_book(session, tape, config.flow, price)
     while not run(session, tape, silent, config.flow, int(clock[PUBLISH_US])):
-        tape.n[0] = 0
+        tape.n[0] = engine.log.n[0] = 0
+    engine.log.n[0] = 0
     return session
 
 
@@ -90,13 +101,15 @@ def run_day(config: SimConfig, date: str, session: Session) -> Iterator[Chunk]:
     deltas lead to and, where the days are continuous, the very message that opens the next day.
     """
     session = session._replace(signals=day_signals(config, date))
-    clock = session.clock
+    clock, log = session.clock, session.engine.log
     clock[SIGNAL_US] = first_step_us(session.signals)
     per_chunk = CHUNK_S * 1000 // config.message_ms + 4
     out, tape = new_messages(per_chunk, _ROWS_A_MESSAGE * per_chunk + 8 * config.depth), new_tape(3 * CAPACITY)
     midnight_us = day_start_us(date) + DAY_US
     end_us = midnight_us - 1000
     _snapshot(session, out)
+    session.engine.scalars[NOW] = clock[NOW_US]
+    log_resting(session.engine)
     clock[UPDATE_ID] += 1
     schedule(session, int(clock[PUBLISH_US]))
     until_us = int(clock[NOW_US])
@@ -105,11 +118,12 @@ def run_day(config: SimConfig, date: str, session: Session) -> Iterator[Chunk]:
         done = False
         while not done:
             done = run(session, tape, out, config.flow, until_us)
-            yield Chunk(out, tape, int(clock[NOW_US]))
+            yield Chunk(out, tape, int(clock[NOW_US]), log)
             out.n[:] = 0
-            tape.n[0] = 0
+            tape.n[0] = log.n[0] = 0
     publish_now(session, out, end_us // 1000)
     schedule(session, midnight_us - 1)
     _snapshot(session, out)
     clock[NOW_US] = clock[PUBLISH_US]
-    yield Chunk(out, tape, int(clock[NOW_US]))
+    yield Chunk(out, tape, int(clock[NOW_US]), log)
+    log.n[0] = 0

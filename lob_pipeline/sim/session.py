@@ -12,10 +12,11 @@ from lob_pipeline.sim.agents import act, deep_order, remote_order
 from lob_pipeline.sim.config import FlowParams, SignalParams
 from lob_pipeline.sim.engine import LIMIT, level_count, recentre, submit
 from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
+from lob_pipeline.sim.order_log import order_log_is_full
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
 from lob_pipeline.sim.signals import Signals, step
-from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, WINDOW, MatchingState, Tape
+from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, NOW, WINDOW, MatchingState, Tape
 
 NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US, SIGNAL_US = 0, 1, 2, 3, 4, 5  # places in Session.clock
 _SECOND = 1_000_000
@@ -67,14 +68,14 @@ def publish_now(session: Session, out: Messages, cts_ms: int) -> None:
 def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_us: int) -> bool:
     """Run the market until ``until_us``; publish what falls due before it.
 
-    Returns False early when the tape or the messages are nearly full: hand them on, empty them, call again.
+    Returns False early when the tape, the log or the messages are nearly full: hand them on, empty them, call again.
     """
     engine, agents, clock = session.engine, session.agents, session.clock
     intensity = np.empty(KINDS)
     depth = session.shown.price.shape[2]
     while True:
         full = out.n[0] + 1 >= out.cts_ms.size or out.n[1] + 4 * depth > out.row_lots.size
-        if full or tape.n[0] + CAPACITY > tape.lots.size:
+        if full or tape.n[0] + CAPACITY > tape.lots.size or order_log_is_full(engine.log, 2 * CAPACITY):
             return False
         total = rates(engine, agents, params, intensity)
         wait = exponential(agents.rng) / total
@@ -82,7 +83,7 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], clock[SIGNAL_US])
         next_us = min(event_us, due_us)
         decay(agents, params, (next_us - clock[NOW_US]) * 1e-6)
-        clock[NOW_US] = next_us
+        clock[NOW_US] = engine.scalars[NOW] = next_us
         if event_us < due_us:
             mark = uniform(agents.rng) * total
             kind = 0

@@ -7,14 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lob_pipeline.sim.order_log import OrderLog, new_order_log
+
 WINDOW = 1 << 14  # ticks that can hold orders at one time, a power of two
 CAPACITY = 1 << 15  # orders that can rest at one time
-GROUPS = 8  # dense lists of live orders, by who entered them
+GROUPS = 10  # dense lists of live orders, by who entered them: 0 to 6 see flow.py, makers.py, signals.py
+METAORDER_GROUP, INFORMED_GROUP, OWN_GROUP = 7, 8, 9
 BID_SIDE = 0
 ASK_SIDE = 1
 NO_PRICE = -1
 
-FREE, ANCHOR, SEQ, NEXT_ID, REFUSALS = 0, 1, 2, 3, 4  # places in MatchingState.scalars
+# places in MatchingState.scalars; NOW is the event time in µs, TRADED all lots that ever traded
+FREE, ANCHOR, SEQ, NEXT_ID, REFUSALS, NOW, TRADED = 0, 1, 2, 3, 4, 5, 6
 
 
 class MatchingState(NamedTuple):
@@ -38,6 +42,7 @@ class MatchingState(NamedTuple):
     member_count: npt.NDArray[np.int64]
     free: npt.NDArray[np.int32]
     scalars: npt.NDArray[np.int64]
+    log: OrderLog
 
 
 class Tape(NamedTuple):
@@ -53,8 +58,8 @@ class Tape(NamedTuple):
     n: npt.NDArray[np.int64]
 
 
-def new_engine(anchor_ticks: int) -> MatchingState:
-    """Return an empty engine whose price window is centred at ``anchor_ticks``."""
+def new_engine(anchor_ticks: int, log_rows: int = 0) -> MatchingState:
+    """Return an empty engine whose price window is centred at ``anchor_ticks``, with room for ``log_rows`` of a log."""
     level32 = [np.full((2, WINDOW), -1, np.int32) for _ in range(2)]
     scalars = np.zeros(8, np.int64)
     scalars[FREE], scalars[ANCHOR] = CAPACITY, anchor_ticks
@@ -77,6 +82,7 @@ def new_engine(anchor_ticks: int) -> MatchingState:
         member_count=np.zeros(GROUPS, np.int64),
         free=np.arange(CAPACITY, dtype=np.int32)[::-1].copy(),
         scalars=scalars,
+        log=new_order_log(log_rows),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 BID, ASK = 0, 1
-LIMIT, POST_ONLY, IMMEDIATE = 0, 1, 2
+LIMIT, POST_ONLY, IMMEDIATE, MARKET = 0, 1, 2, 3
 
 
 @dataclass
@@ -34,7 +34,7 @@ class NaiveMatching:
 
         def crosses() -> bool:
             best = self.best(1 - side)
-            return best is not None and (price >= best if side == BID else price <= best)
+            return best is not None and (mode == MARKET or (price >= best if side == BID else price <= best))
 
         if lots <= 0 or (mode == POST_ONLY and crosses()):
             return None
@@ -51,7 +51,7 @@ class NaiveMatching:
                 queue.pop(0)
             if not queue:
                 del self.book[1 - side][at]
-        if lots == 0 or mode == IMMEDIATE:
+        if lots == 0 or mode in (IMMEDIATE, MARKET):
             return None
         self.book[side].setdefault(price, []).append(Order(order_id, lots))
         return order_id
@@ -67,6 +67,25 @@ class NaiveMatching:
                             del prices[price]
                         return order.lots
         raise KeyError(order_id)
+
+    def amend(self, order_id: int, price: int, lots: int, mode: int) -> int | None:
+        """Return the id under which the order rests afterwards, None when it all traded; a refusal changes nothing."""
+        side, at, order = next(
+            (side, at, order)
+            for side in (BID, ASK)
+            for at, queue in self.book[side].items()
+            for order in queue
+            if order.order_id == order_id
+        )
+        other = self.best(1 - side)
+        crosses = other is not None and (price >= other if side == BID else price <= other)
+        if lots <= 0 or (mode == POST_ONLY and crosses):
+            return order_id
+        if price == at and lots <= order.lots:
+            order.lots = lots
+            return order_id
+        self.cancel(order_id)
+        return self.submit(side, price, lots, mode)
 
     def queues(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
         """Return every queue as (side, price) -> [(id, lots), oldest first]."""

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lob_pipeline.sim import engine as eng
+from lob_pipeline.sim.order_log import ADD, AMEND_DOWN, DROPPED, FILL, OrderLog, replay
+from lob_pipeline.sim.order_log import CANCEL as LOG_CANCEL
 from lob_pipeline.sim.publish import read_side
-from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, CAPACITY, NO_PRICE, WINDOW, MatchingState, new_engine, new_tape
+from lob_pipeline.sim.state import (
+    ASK_SIDE,
+    BID_SIDE,
+    CAPACITY,
+    NO_PRICE,
+    TRADED,
+    WINDOW,
+    MatchingState,
+    Tape,
+    new_engine,
+    new_tape,
+)
 from lob_pipeline_tests.naive.matching import NaiveMatching
 
 ANCHOR = 600_000
-SUBMIT, CANCEL = "submit", "cancel"
+SUBMIT, CANCEL, AMEND = "submit", "cancel", "amend"
+LOG_ROWS = 8 * CAPACITY
 
 prices = st.one_of(
     st.integers(ANCHOR - 4, ANCHOR + 4),
@@ -21,10 +37,31 @@ prices = st.one_of(
     st.sampled_from([ANCHOR - WINDOW // 2, ANCHOR + WINDOW // 2 - 1]),
 )
 submits = st.tuples(
-    st.just(SUBMIT), st.integers(0, 1), prices, st.integers(0, 30), st.sampled_from([0, 0, 0, 1, 2]), st.integers(0, 3)
+    st.just(SUBMIT),
+    st.integers(0, 1),
+    prices,
+    st.integers(0, 30),
+    st.sampled_from([0, 0, 0, 1, 2, 3]),
+    st.integers(0, 3),
 )
 cancels = st.tuples(st.just(CANCEL), st.integers(0, 10**6))
-commands = st.lists(st.one_of(submits, submits, cancels), max_size=120)
+amends = st.tuples(
+    st.just(AMEND), st.integers(0, 10**6), st.none() | prices, st.integers(0, 30), st.sampled_from([0, 1])
+)
+commands = st.lists(st.one_of(submits, submits, cancels, amends), max_size=120)
+
+
+def trades_of(tape: Tape) -> list[tuple[int, ...]]:
+    n = int(tape.n[0])
+    columns = (tape.side, tape.price, tape.lots, tape.maker_id, tape.taker_id)
+    return [tuple(map(int, row)) for row in zip(*(c[:n] for c in columns), strict=True)]
+
+
+def logged_fills(log: OrderLog) -> list[tuple[int, ...]]:
+    rows = np.flatnonzero(log.kind[: log.n[0]] == FILL)
+    taker = np.where(log.side[rows] == ASK_SIDE, 1, -1)
+    columns = (taker, log.price[rows], log.lots[rows], log.order_id[rows])
+    return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
 
 
 def queues(state: MatchingState) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -58,42 +95,133 @@ def check_groups(state: MatchingState) -> None:
     assert state.member_count.sum() + state.scalars[0] == CAPACITY
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(commands)
-def test_same_orders_give_the_same_trades_and_queues(script: list[tuple[object, ...]]) -> None:
-    state, tape, naive = new_engine(ANCHOR), new_tape(CAPACITY), NaiveMatching()
+def test_same_orders_give_the_same_trades_and_queues(script: list[tuple[Any, ...]]) -> None:
+    state, tape, naive = new_engine(ANCHOR, LOG_ROWS), new_tape(CAPACITY), NaiveMatching()
     slot_of: dict[int, int] = {}
-    entered = cancelled = 0
-    for command in script:
+    logged: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    entered = withdrawn = rows = 0
+    for t_us, command in enumerate(script):
+        resting = {o: lots for queue in naive.queues().values() for o, lots in queue}
+        before = len(naive.trades)
         if command[0] == SUBMIT:
             _, side, price, lots, mode, group = command
-            slot = eng.submit(state, tape, 1, side, price, lots, group, mode)
-            before = len(naive.trades)
-            order_id = naive.submit(side, price, lots, mode)  # type: ignore[arg-type]
-            assert (slot >= 0) == (order_id is not None)
-            traded = sum(t[2] for t in naive.trades[before:])
-            if order_id is not None:
-                slot_of[order_id] = slot
-                entered += lots  # type: ignore[operator]
-            else:
-                entered += traded
+            order_id = naive.submit(side, price, lots, mode)
+            slot = eng.submit(state, tape, t_us, side, price, lots, group, mode)
+            taken = sum(trade[2] for trade in naive.trades[before:])
+            entered += taken + (lots - taken if order_id is not None else 0)
+        elif not resting:
+            continue
         else:
-            resting = sorted(o for queue in naive.queues().values() for o, _ in queue)
-            if resting:
-                order_id = resting[command[1] % len(resting)]  # type: ignore[operator]
-                cancelled += naive.cancel(order_id)
-                eng.cancel(state, slot_of.pop(order_id))
+            old = sorted(resting)[command[1] % len(resting)]
+            slot = slot_of.pop(old)
+            if command[0] == CANCEL:
+                order_id = None
+                withdrawn += naive.cancel(old)
+                eng.cancel(state, slot)
+                slot = eng.NOT_RESTING
+            else:
+                _, _, price, lots, mode = command
+                price = int(state.order_price[slot]) if price is None else price
+                order_id = naive.amend(old, price, lots, mode)
+                new = eng.amend(state, tape, t_us, slot, price, lots, mode)
+                slot = slot if new == eng.REFUSED else new
+                taken = sum(trade[2] for trade in naive.trades[before:])
+                if order_id != old:
+                    withdrawn += resting[old]
+                    entered += taken + (lots - taken if order_id is not None else 0)
+                elif new != eng.REFUSED:
+                    withdrawn += resting[old] - lots
+        assert (slot >= 0) == (order_id is not None)
+        if order_id is not None:
+            assert state.order_id[slot] == order_id
+            slot_of[order_id] = slot
         best = [naive.best(side) for side in (0, 1)]
         assert state.best.tolist() == [NO_PRICE if b is None else b for b in best]
         if None not in best:
             assert best[0] < best[1], "never crossed, never locked"  # type: ignore[operator]
-    n = int(tape.n[0])
-    ours = zip(tape.side, tape.price, tape.lots, tape.maker_id, tape.taker_id, strict=True)
-    assert [tuple(map(int, row)) for row in list(ours)[:n]] == naive.trades
+        replay(state.log, logged, slice(rows, int(state.log.n[0])))
+        rows = int(state.log.n[0])
+        assert logged == naive.queues(), "the log alone gives every queue, after every command"
+    assert trades_of(tape) == naive.trades
+    assert logged_fills(state.log) == [trade[:4] for trade in naive.trades]
     assert queues(state) == naive.queues()
     check_groups(state)
     left = sum(size for queue in naive.queues().values() for _, size in queue)
-    assert entered == 2 * sum(t[2] for t in naive.trades) + cancelled + left, "no lot appears or disappears"
+    traded = sum(trade[2] for trade in naive.trades)
+    assert entered == 2 * traded + withdrawn + left, "no lot appears or disappears"
+    assert state.scalars[TRADED] == traded
+
+
+@settings(max_examples=60, deadline=None)
+@given(commands)
+def test_who_trades_first_came_first(script: list[tuple[Any, ...]]) -> None:
+    state, tape = new_engine(ANCHOR, LOG_ROWS), new_tape(CAPACITY)
+    for t_us, command in enumerate(script):
+        live = np.flatnonzero(state.order_id >= 0)
+        if command[0] == SUBMIT:
+            _, side, price, lots, mode, group = command
+            eng.submit(state, tape, t_us, side, price, lots, group, mode)
+        elif len(live) and command[0] == CANCEL:
+            eng.cancel(state, int(live[command[1] % len(live)]))
+        elif len(live):
+            slot = int(live[command[1] % len(live)])
+            price = int(state.order_price[slot]) if command[2] is None else command[2]
+            eng.amend(state, tape, t_us, slot, price, command[3], command[4])
+    # an id says when an order joined its queue: at one price none trades before an earlier one that still rests
+    log, waiting = state.log, dict[tuple[int, int], dict[int, int]]()
+    for kind, order_id, side, price, lots in zip(
+        *(column[: log.n[0]].tolist() for column in (log.kind, log.order_id, log.side, log.price, log.lots)),
+        strict=True,
+    ):
+        queue = waiting.setdefault((side, price), {})
+        if kind == ADD:
+            assert order_id not in queue
+            queue[order_id] = lots
+        elif kind != DROPPED:
+            assert kind != FILL or order_id == min(queue)
+            queue[order_id] -= lots
+            assert queue[order_id] >= 0
+            if queue[order_id] == 0:
+                del queue[order_id]
+
+
+def test_a_market_order_takes_what_there_is_at_any_price_and_drops_the_rest() -> None:
+    state, tape = new_engine(ANCHOR, LOG_ROWS), new_tape(CAPACITY)
+    for price in (ANCHOR + WINDOW // 2 - 1, ANCHOR + 3):
+        eng.submit(state, tape, 1, ASK_SIDE, price, 4, 0, eng.LIMIT)
+    assert eng.submit(state, tape, 2, BID_SIDE, 0, 10, 0, eng.MARKET) == eng.NOT_RESTING
+    assert tape.price[: tape.n[0]].tolist() == [ANCHOR + 3, ANCHOR + WINDOW // 2 - 1]
+    assert state.best.tolist() == [NO_PRICE, NO_PRICE]
+    assert state.log.kind[:5].tolist() == [ADD, ADD, FILL, FILL, DROPPED]
+    assert (state.log.lots[4], state.log.side[4], state.log.order_id[4]) == (2, ASK_SIDE, 2)
+
+
+def test_a_smaller_order_keeps_its_place_and_a_larger_one_goes_to_the_end() -> None:
+    state, tape = new_engine(ANCHOR, LOG_ROWS), new_tape(CAPACITY)
+    slots = [eng.submit(state, tape, 1, BID_SIDE, ANCHOR, lots, 0, eng.LIMIT) for lots in (5, 7, 9)]
+    assert eng.amend(state, tape, 2, slots[0], ANCHOR, 2, eng.POST_ONLY) == slots[0]
+    eng.amend(state, tape, 3, slots[1], ANCHOR, 8, eng.POST_ONLY)
+    assert queues(state) == {(BID_SIDE, ANCHOR): [(0, 2), (2, 9), (3, 8)]}
+    assert state.log.kind[3:6].tolist() == [AMEND_DOWN, LOG_CANCEL, ADD]
+    assert state.log.t_us[3:6].tolist() == [2, 3, 3]
+    eng.submit(state, tape, 4, ASK_SIDE, ANCHOR + 2, 1, 0, eng.LIMIT)
+    rows = int(state.log.n[0])
+    assert eng.amend(state, tape, 5, slots[2], ANCHOR + 2, 9, eng.POST_ONLY) == eng.REFUSED
+    assert eng.amend(state, tape, 5, slots[2], ANCHOR, 0, eng.LIMIT) == eng.REFUSED
+    assert eng.amend(state, tape, 5, slots[2], ANCHOR, 9, eng.LIMIT) == slots[2]
+    assert state.log.n[0] == rows
+    assert queues(state)[BID_SIDE, ANCHOR] == [(0, 2), (2, 9), (3, 8)]
+
+
+def test_without_room_nothing_is_logged() -> None:
+    state, tape = new_engine(ANCHOR), new_tape(CAPACITY)
+    slot = eng.submit(state, tape, 1, BID_SIDE, ANCHOR, 5, 0, eng.LIMIT)
+    eng.submit(state, tape, 1, ASK_SIDE, ANCHOR, 2, 0, eng.LIMIT)
+    eng.cancel(state, eng.amend(state, tape, 2, slot, ANCHOR, 1, eng.LIMIT))
+    assert state.log.n[0] == 0
+    assert tape.n[0] == 1
 
 
 def test_first_come_first_served_at_one_price() -> None:
