@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if holds else 3
 
 
+def known_truth(truth: dict[str, Any], seed: int, maker_fee_bps: float, taker_fee_bps: float) -> Iterator[str]:
+    """Yield the lines that say what the simulator knows: what was planted, and what knowing it is worth."""
+    edge = truth["edge_bps"]
+    if not edge:
+        yield f"known truth      a null market (seed {seed}): nothing was planted, there is nothing to earn after fees"
+        return
+    yield (
+        f"known truth      an edge of {edge:g} bps net of the spread was planted (seed {seed}); fees come on top: "
+        f"{maker_fee_bps:g} bps a passive fill, {taker_fee_bps:g} bps a crossing one"
+    )
+    for name, how in (("taker", "crossed at both ends"), ("pessimistic", "waited in the queue, pessimistic model")):
+        earned = truth["oracle"][name]
+        if earned["mean_edge_bps"] is not None:
+            low, high = earned["interval_95_bps"]
+            yield (
+                f"                 who knew all {earned['signals']} signals and {how} earned "
+                f"{earned['mean_edge_bps']:+.2f} bps [{low:+.2f}, {high:+.2f}] a trade before fees "
+                f"({earned['trades']} trades)"
+            )
+
+
 def _result(learned: Learned, truth: dict[str, Any], seed: int) -> None:
     """Print the verdict table beside what the simulator knows."""
     from lob_pipeline.stages.walk_lines import walk_lines
@@ -139,22 +161,8 @@ def _result(learned: Learned, truth: dict[str, Any], seed: int) -> None:
         _say(line)
     for note in learned.walk["notes"]:
         _say(f"note             {note}")
-    edge = truth["edge_bps"]
-    known = (
-        f"a null market (seed {seed}): nothing was planted, there is nothing to earn after fees"
-        if not edge
-        else f"an edge of {edge:g} bps gross of fees was planted (seed {seed}); fees are "
-        f"{learned.walk['maker_fee_bps']:g} bps a passive fill, {learned.walk['taker_fee_bps']:g} bps a crossing one"
-    )
-    _say(f"known truth      {known}")
-    if edge:
-        oracle = truth["oracle"]["pessimistic"]
-        low, high = oracle["interval_95_bps"]
-        _say(
-            f"                 an oracle that knew all {oracle['signals']} signals earned "
-            f"{oracle['mean_edge_bps']:+.2f} bps [{low:+.2f}, {high:+.2f}] a filled trade before fees "
-            f"(pessimistic queue, {oracle['trades']} filled)"
-        )
+    for line in known_truth(truth, seed, learned.walk["maker_fee_bps"], learned.walk["taker_fee_bps"]):
+        _say(line)
     if learned.release:
         _say(
             f"registered       {learned.release['name']} {learned.release['semver']} as challenger "

@@ -96,30 +96,64 @@ def try_recording(
 
 
 def simulate(
-    out: Annotated[Path, typer.Option("--out", help="folder for the archive files")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="folder for the archive files; with --compare the HTML page", show_default="none"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 1,
     days: Annotated[int, typer.Option(min=1, help="UTC days")] = 3,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="minutes of market a day, ending at 24:00")] = 480,
     first_day: Annotated[str, typer.Option("--first-day", help="YYYY-MM-DD")] = "2026-01-05",
     edge_bps: Annotated[
-        float, typer.Option("--edge-bps", help="planted edge: what an oracle earns a trade before fees; 0 plants none")
+        float, typer.Option("--edge-bps", help="planted edge: what a taker who knows it earns a trade, net of spread")
     ] = 0.0,
     horizon_s: Annotated[float, typer.Option("--horizon-s", help="seconds over which a signal's drift unfolds")] = 20.0,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="MARKET DATES",
+            help="write no market: hold it against a recording of the lake, twelve statistics",
+            show_default="no",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="with --compare: simulated stretches, seed and the next ones")] = 10,
+    home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """A market with known truth, written in the exchange's archive format.
+    """A market with known truth, written in the exchange's archive format; or its realism beside a recording.
 
     Example: lob simulate --seed 7 --days 1 --minutes 30 --out /tmp/market
     """
+    from lob_pipeline.core.errors import BadInputError
     from lob_pipeline.sim.config import SimConfig
-    from lob_pipeline.stages.simulate import simulate as start
 
     config = SimConfig(
         seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps, horizon_s=horizon_s
     )
+    if compare is not None:
+        return _compare(compare, config, seeds, out, home, as_json)
+    if out is None:
+        raise BadInputError("nothing to do: name a folder with --out, or a recording with --compare MARKET DATES")
+    from lob_pipeline.stages.simulate import simulate as start
+
     with progress("simulate") as update:
         report = start(out, config, progress=update)
     emit(report.to_json(), as_json)
+    return 0
+
+
+def _compare(
+    recording: tuple[str, str], config: Any, seeds: int, out: Path | None, home: Path | None, as_json: bool
+) -> int:
+    from lob_pipeline.core.instrument import parse_market
+    from lob_pipeline.core.units import parse_dates
+    from lob_pipeline.stages.compare import compare, compare_lines
+
+    market, dates = parse_market(recording[0]), parse_dates(recording[1])
+    with progress("compare") as update:
+        report = compare(open_home(home), market, dates, config, seeds, out=out, progress=update)
+    emit(report, as_json, compare_lines)
     return 0
 
 

@@ -1,9 +1,8 @@
 """How large a drift plants which edge.
 
-The planted edge E of a market is the mean, over filled trades, of what an oracle earns in bps before fees: it knows
-every signal's start and direction, nothing else, and at each start sends the simulated maker order of the labels on
-the signalled side (proportional queue model): join the best, wait up to 30 s, hold 30 s, leave passively. So spread
-and adverse selection are paid for, fees are not.
+The planted edge E of a market is what a taker who knows every signal earns on average, net of the spread and before
+fees (``sim/taker.py``): he crosses when a move starts and crosses again when it ends. What a maker with the same
+knowledge earns stands beside it in the truth.
 """
 
 from __future__ import annotations
@@ -17,35 +16,29 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.config import DAY_US, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.signals import Signals, draw_signals, no_signals
 
-# The oracle's mean edge (bps, proportional queue model) by drift (bps), one row a horizon, measured by
-# python -m lob_pipeline.sim.oracle --calibrate --horizon-s H --first-seed 101 --seeds 8 --minutes 120
-# (H = 20; the other rows: 4 seeds, drifts 3, 13 and 45, linear between them)
-DRIFT_BPS = np.array([0.0, 3.0, 7.0, 13.0, 20.0, 28.0, 45.0])
+# What the taker earns is SLOPE·drift − COST_BPS, one pair a horizon (linear between them), measured by
+# python -m lob_pipeline.sim.oracle --calibrate --first-seed 101 --seeds 2
 HORIZON_S = np.array([10.0, 20.0, 30.0, 60.0])
-ORACLE_EDGE_BPS = np.array(
-    [
-        [-0.6, 2.39, 6.44, 12.52, 19.34, 27.14, 43.72],
-        [-0.6, 2.43, 5.12, 9.75, 14.89, 21.13, 33.93],
-        [-0.6, 1.73, 3.90, 7.15, 11.15, 15.73, 25.45],
-        [-0.6, 0.76, 2.00, 3.85, 5.69, 7.79, 12.24],
-    ]
-)
+SLOPE = np.array([0.993, 0.992, 0.997, 1.012])
+COST_BPS = np.array([-0.17, -0.40, -0.55, -0.75])
+MAX_DRIFT_BPS = 50.0  # a little above the largest drift that was measured
 
 
 def drift_bps(edge_bps: float, horizon_s: float) -> float:
     """Return how far the value must drift in a signal, in bps, for a planted edge of ``edge_bps``; 0 for 0.
 
-    Linear between the measured drifts and between the measured horizons. Raises ``BadInputError`` for an edge
-    beyond what was measured.
+    The measured line of the horizon turned round. Raises ``BadInputError`` for an edge beyond what was measured.
     """
     if edge_bps == 0:
         return 0.0
-    edges = np.array([np.interp(horizon_s, HORIZON_S, column) for column in ORACLE_EDGE_BPS.T])
-    if not 0 <= edge_bps <= edges[-1]:
+    slope, cost = np.interp(horizon_s, HORIZON_S, SLOPE), np.interp(horizon_s, HORIZON_S, COST_BPS)
+    drift = (edge_bps + cost) / slope
+    if not 0 <= drift <= MAX_DRIFT_BPS:
         raise BadInputError(
-            f"--edge-bps {edge_bps:g}: expected 0 (a market without signals) to {edges[-1]:.0f} at this horizon"
+            f"--edge-bps {edge_bps:g}: expected 0 (a market without signals), or {max(0.0, -cost):.2f} to "
+            f"{slope * MAX_DRIFT_BPS - cost:.0f} at this horizon"
         )
-    return float(np.interp(edge_bps, edges, DRIFT_BPS))
+    return float(drift)
 
 
 def drawn_signals(config: SimConfig, date: str) -> Signals:

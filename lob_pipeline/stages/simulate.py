@@ -17,7 +17,8 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.archive import GzipFile, ZipMember, write_whole
 from lob_pipeline.sim.config import SimConfig, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
-from lob_pipeline.sim.oracle import OracleTape, Orders, together, told
+from lob_pipeline.sim.earned import Earned, together, told
+from lob_pipeline.sim.oracle_tape import OracleTape
 from lob_pipeline.sim.planted import day_signals, drift_bps, signals_to_json
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.stats import MarketSeries, describe
@@ -38,7 +39,7 @@ class SimulatedDay:
     sha256: dict[str, str]
     statistics: dict[str, Any]
     signals: list[dict[str, Any]]
-    oracle: dict[str, Orders]
+    oracle: dict[str, Earned]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
 
     A day is ``DATE_SYMBOL_ob200.data.zip`` and ``SYMBOLDATE.csv.gz``; beside them stand ``instruments-info.json`` and
     ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics, and with an edge every signal and what
-    the oracle earned). The same config gives the same bytes under one version of numba and numpy.
+    the oracles earned). The same config gives the same bytes under one version of numba and numpy.
     ``progress(fraction, text)`` is called every ten simulated minutes.
     Raises ``BadInputError`` when the folder cannot be made or the edge not planted, ``LobError`` when the folder cannot
     be written to the end.

@@ -20,7 +20,16 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.sim.config import DAY_US, FlowParams, SignalParams, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.flow import VALUE
-from lob_pipeline.sim.planted import day_signals, drawn_signals, drift_bps, signals_to_json
+from lob_pipeline.sim.planted import (
+    COST_BPS,
+    HORIZON_S,
+    MAX_DRIFT_BPS,
+    SLOPE,
+    day_signals,
+    drawn_signals,
+    drift_bps,
+    signals_to_json,
+)
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.signals import SIGNAL_GROUP, draw_signals
 from lob_pipeline.sim.state import CAPACITY, FREE
@@ -108,19 +117,15 @@ def test_a_market_without_an_edge_has_times_for_an_oracle_but_no_signals() -> No
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(10.0, 60.0), st.floats(0.5, 12.0), st.floats(0.1, 3.0))
-def test_a_larger_edge_takes_a_larger_drift_and_so_does_a_slower_one(horizon: float, edge: float, more: float) -> None:
-    if edge + more > 12.0:
-        with pytest.raises(BadInputError, match="--edge-bps"):
-            drift_bps(edge + more + 0.3, 60.0)
-        return
-    assert drift_bps(edge, horizon) < drift_bps(edge + more, horizon)
-    assert edge < 3.0 or drift_bps(edge, max(10.0, horizon - 5)) <= drift_bps(edge, horizon)
+@given(st.floats(10.0, 60.0), st.floats(2.0, 25.0), st.floats(0.1, 3.0))
+def test_a_larger_edge_takes_a_larger_drift(horizon: float, edge: float, more: float) -> None:
+    assert 0 < drift_bps(edge, horizon) < drift_bps(edge + more, horizon) <= MAX_DRIFT_BPS
 
 
-@pytest.mark.parametrize(("drift", "edge"), [(3.0, 2.43), (13.0, 9.75), (45.0, 33.93)])
-def test_measured_points_are_met(drift: float, edge: float) -> None:
-    assert drift_bps(edge, 20.0) == pytest.approx(drift)
+@pytest.mark.parametrize("at", range(len(HORIZON_S)))
+def test_the_measured_lines_are_met(at: int) -> None:
+    drift = drift_bps(10.0, float(HORIZON_S[at]))
+    assert SLOPE[at] * drift - COST_BPS[at] == pytest.approx(10.0)
 
 
 def shown(session: Session, side: int) -> tuple[int, int]:
@@ -173,9 +178,12 @@ def test_the_book_leans_in_the_lead_and_the_value_drifts_by_just_so_much_in_the_
     assert not np.array(theirs)[gone].any()
 
 
-def test_an_edge_beyond_what_was_measured_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="to 12 at this horizon"):
-        simulate(tmp_path / "out", SimConfig(days=1, minutes=1, edge_bps=20.0, horizon_s=60.0))
+def test_an_edge_beyond_what_was_measured_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lob_pipeline.sim.planted.MAX_DRIFT_BPS", 20.0)
+    with pytest.raises(BadInputError, match="--edge-bps 30: expected 0"):
+        simulate(tmp_path / "out", SimConfig(days=1, minutes=1, edge_bps=30.0))
     assert not (tmp_path / "out").exists()
 
 
