@@ -3,6 +3,7 @@
 The rules are those of the labels' simulated order (LABELS.md) with the queue known instead of modelled. A probe arrives
 after every row of its arrival's time. It is filled by a trade at its price with an order that came later than it (then
 nobody stands before it), by a trade through its price, or by an opposite order that comes to rest at or through it.
+What a taker drops fills nothing here: a probe takes nothing, and no feed shows it; that it could have is noted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from lob_pipeline.book.bits import Int
 from lob_pipeline.core.jit import njit
 from lob_pipeline.labels.spec import KIND_CROSSED, KIND_QUEUE, KIND_REJECTED, KIND_THROUGH
-from lob_pipeline.sim.order_log import ADD, FILL, OrderLog
+from lob_pipeline.sim.order_log import ADD, DROPPED, FILL, OrderLog
 from lob_pipeline.sim.probe_book import MASK, beyond, change
 from lob_pipeline.sim.probe_state import (
     AHEAD,
@@ -26,6 +27,7 @@ from lob_pipeline.sim.probe_state import (
     NEXT,
     PRICE,
     RANK,
+    REACHED_NS,
     ROWS,
     SIDE,
     SWEEP_NS,
@@ -119,6 +121,17 @@ def _removed(probes: Probes, side: Int, price: Int, rank: Int, lots: Int, t_ns: 
 
 
 @njit(cache=True)
+def _dropped(probes: Probes, side: Int, limit: Int, t_ns: Int) -> None:
+    """Note the live probes of ``side`` that a taker with ``limit`` would have met with what it dropped."""
+    for at in range(probes.meta[LIVE]):
+        i = probes.live[at]
+        price = probes.given[i, PRICE]
+        within = price == limit or beyond(side, price, limit)
+        if within and probes.given[i, SIDE] == side and probes.fate[i, REACHED_NS] < 0:
+            probes.fate[i, REACHED_NS] = t_ns
+
+
+@njit(cache=True)
 def follow(book: ProbeBook, probes: Probes, log: OrderLog, life_ns: Int, q_lots: Int, seen: Seen) -> None:
     """Read the log's rows: the probes' fates, the size of each changed level, the best quotes.
 
@@ -132,6 +145,11 @@ def follow(book: ProbeBook, probes: Probes, log: OrderLog, life_ns: Int, q_lots:
         if t_ns >= meta[SWEEP_NS]:
             _expire(probes, life_ns, t_ns)
             meta[SWEEP_NS] = t_ns + _SWEEP_NS
+        if kind == DROPPED:
+            _expire(probes, life_ns, t_ns)
+            _dropped(probes, side, price, t_ns)
+            book.scalars[ROWS] += 1
+            continue
         rank: Int = change(book, kind, log.order_id[r], side, price, lots)
         watched = rank >= 0 and (probes.watched[side, price & MASK] > 0)
         crosses = kind == ADD and (meta[EDGE + 1 - side] == price or beyond(1 - side, meta[EDGE + 1 - side], price))

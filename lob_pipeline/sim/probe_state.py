@@ -29,7 +29,8 @@ FRONT = 1  # lots still ahead
 DONE_LOTS = 2
 FILL_NS = 3  # -1 not complete
 RANK = 4  # ProbeBook.scalars[ROWS] at arrival: an order entered by an earlier row stands before it
-FATE = 5
+REACHED_NS = 5  # when a taker first dropped what it could have traded with the probe, -1 never
+FATE = 6
 # Probes.meta
 N, NEXT, LIVE, EDGE, SWEEP_NS, META = 0, 1, 2, 3, 5, 6  # EDGE: of the bids, then of the asks
 
@@ -49,7 +50,7 @@ class ProbeBook(NamedTuple):
 
 
 class Probes(NamedTuple):
-    """Probes in the order they were given: ``given`` int64 (n, 3), ``fate`` int64 (n, 5), ``kind`` int8 (n,).
+    """Probes in the order they were given: ``given`` int64 (n, 3), ``fate`` int64 (n, 6), ``kind`` int8 (n,).
 
     ``turn`` int64 (n,): the probes by arrival. ``live`` int64 (n,): those that rest, in no order. ``watched`` int32
     [side, price mod WINDOW]: how many rest there. ``meta`` int64 (6,).
@@ -85,7 +86,7 @@ def new_probe_book() -> ProbeBook:
 def new_probes(room: int) -> Probes:
     """Return room for ``room`` probes, none given yet."""
     fate = np.zeros((room, FATE), np.int64)
-    fate[:, (AHEAD, FILL_NS)] = -1
+    fate[:, (AHEAD, FILL_NS, REACHED_NS)] = -1
     meta = np.zeros(META, np.int64)
     meta[EDGE : EDGE + 2] = NO_PRICE
     return Probes(

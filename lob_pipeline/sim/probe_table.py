@@ -9,7 +9,7 @@ from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.tables import Column, Table
 from lob_pipeline.labels.overlap import span_end_ns
 from lob_pipeline.labels.spec import ADVERSE_NS, LABELS, MARKOUT_NS, LabelConfig
-from lob_pipeline.sim.probe_state import AHEAD, ARRIVE_NS, DONE_LOTS, FILL_NS, PRICE, SIDE, N, Probes
+from lob_pipeline.sim.probe_state import AHEAD, ARRIVE_NS, DONE_LOTS, FILL_NS, PRICE, REACHED_NS, SIDE, N, Probes
 from lob_pipeline.sim.state import BID_SIDE
 
 Ints = npt.NDArray[np.int64]
@@ -33,6 +33,12 @@ PROBES = Table(
         *(_LABEL[name] for name in _AS_LABELS),
         Column("price_ticks", doc="P: the best price of the probe's side in its decision row", minimum=1),
         Column("queue_ahead_lots", doc="lots of the orders before it at arrival; -1: rejected", minimum=-1),
+        Column(
+            "reached_delay_ns",
+            doc="arrival to when a taker first dropped lots that a displayed order would have met; -1 never",
+            nullable=True,
+            minimum=-1,
+        ),
         Column(
             "volatility_60s_bps",
             "float64",
@@ -82,6 +88,9 @@ def probe_columns(
         "filled_lots": np.ma.MaskedArray(fate[:, DONE_LOTS], ~valid),
         "fill_delay_ns": np.ma.MaskedArray(np.where(filled, fill_ns - arrive_ns, -1), ~valid),
         "fill_kind": np.ma.MaskedArray(probes.kind[:n], ~valid),
+        "reached_delay_ns": np.ma.MaskedArray(
+            np.where(fate[:, REACHED_NS] >= 0, fate[:, REACHED_NS] - arrive_ns, -1), ~valid
+        ),
         "price_ticks": price,
         "queue_ahead_lots": fate[:, AHEAD],
         "volatility_60s_bps": volatility_bps,

@@ -1,7 +1,7 @@
 """The event-level feed: one book message a change of the order log, in the columns that the labels take.
 
 A recording that hid nothing would look like this. A fill is a trade and, after it, the message with what is left of the
-level; both carry the number of their log row as ``seq``, which is what orders events of one microsecond. So trades and
+level; both carry the number of that message as ``seq``, which is what orders events of one microsecond. So trades and
 sizes never run ahead of each other, and the queue models' bounds hold order by order.
 """
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.tables import KIND_DELTA, KIND_SNAPSHOT
-from lob_pipeline.sim.order_log import FILL, OrderLog
+from lob_pipeline.sim.order_log import DROPPED, FILL, OrderLog
 from lob_pipeline.sim.state import BID_SIDE
 
 FIRST_ID = 1
@@ -35,17 +35,17 @@ class UnbatchedFeed:
 
         Its trades are kept for ``trades``. The arrays are new: the log may be emptied.
         """
-        n = int(log.n[0])
+        rows = np.flatnonzero(log.kind[: int(log.n[0])] != DROPPED)
+        n = len(rows)
         number = np.arange(self._rows, self._rows + n)
-        time_ns, side = log.t_us[:n] * 1000, np.where(log.side[:n] == BID_SIDE, 1, -1).astype(np.int8)
+        time_ns, side = log.t_us[rows] * 1000, np.where(log.side[rows] == BID_SIDE, 1, -1).astype(np.int8)
+        price, lots = log.price[rows], log.lots[rows]
         kind = np.full(n, KIND_DELTA, np.int8)
         if self._rows == 0 and n:
             kind[0] = KIND_SNAPSHOT
         self._rows += n
-        fills = np.flatnonzero(log.kind[:n] == FILL)
-        self._trades.append(
-            (time_ns[fills], number[fills], -side[fills], log.price[fills].copy(), log.lots[fills].copy())
-        )
+        fills = np.flatnonzero(log.kind[rows] == FILL)
+        self._trades.append((time_ns[fills], number[fills], -side[fills], price[fills], lots[fills]))
         return {
             "ts_event_ns": time_ns,
             "ts_recv_ns": np.zeros(n, np.int64),
@@ -54,8 +54,8 @@ class UnbatchedFeed:
             "seq": number,
             "kind": kind,
             "side": side,
-            "price_ticks": log.price[:n].copy(),
-            "size_lots": shown_lots[:n].copy(),
+            "price_ticks": price,
+            "size_lots": shown_lots[rows],
             "first_in_message": np.ones(n, np.bool_),
         }
 

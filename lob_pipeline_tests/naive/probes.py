@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lob_pipeline.sim.order_log import ADD, FILL
+from lob_pipeline.sim.order_log import ADD, DROPPED, FILL
 
 BID, ASK = 0, 1
 PROBE = "probe"
@@ -20,6 +20,7 @@ class Fate:
     ahead: int = -1
     fill_ns: int = -1
     lots: int = 0
+    reached_ns: int = -1
 
 
 def _remove(queue: list[list[object]], order_id: int, lots: int) -> int:
@@ -51,6 +52,11 @@ def probe_fate(rows: list[Row], arrive_ns: int, side: int, price: int, life_ns: 
             queue.append([PROBE, 0])
         if arrived and t_ns > arrive_ns + life_ns:
             return fate
+        if kind == DROPPED:
+            within = row_price <= price if side == BID else row_price >= price
+            if arrived and row_side == side and within and fate.reached_ns < 0:
+                fate.reached_ns = t_ns
+            continue
         queue = book.setdefault((row_side, row_price), [])
         if kind == ADD:
             queue.append([order_id, lots])
@@ -68,5 +74,5 @@ def probe_fate(rows: list[Row], arrive_ns: int, side: int, price: int, life_ns: 
                         fate.kind, fate.fill_ns = QUEUE, t_ns
                         return fate
         if arrived and meets:
-            return Fate(CROSSED if kind == ADD else THROUGH, fate.ahead, t_ns, q_lots)
+            return Fate(CROSSED if kind == ADD else THROUGH, fate.ahead, t_ns, q_lots, fate.reached_ns)
     return fate

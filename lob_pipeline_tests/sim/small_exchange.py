@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lob_pipeline.sim.order_log import ADD, AMEND_DOWN, CANCEL, FILL, OrderLog
+from lob_pipeline.sim.order_log import ADD, AMEND_DOWN, CANCEL, DROPPED, FILL, OrderLog
 from lob_pipeline_tests.naive.probes import ASK, BID, Row
 
 MIDDLE = 1000
@@ -41,6 +41,8 @@ class SmallExchange:
         if lots and rests:
             self.queues.setdefault((side, price), []).append([order_id, lots])
             self.rows.append((self.now_us, ADD, order_id, side, price, lots))
+        elif lots:
+            self.rows.append((self.now_us, DROPPED, order_id, other, price, lots))
 
     def do(self, command: Command) -> None:
         what, side, away, n, wait_us = command

@@ -16,6 +16,7 @@ from lob_pipeline.sim.probe_state import (
     DONE_LOTS,
     FAULT,
     FILL_NS,
+    REACHED_NS,
     Probes,
     give,
     new_probe_book,
@@ -77,8 +78,8 @@ def test_the_kernel_gives_every_probe_the_fate_of_the_naive_queue(
     followed(rows, probes, q_lots, [min(cut, len(rows))])
     for i, (arrive_ns, side, price) in enumerate(probes.given.tolist()):
         fate = probe_fate(rows, arrive_ns, side, price, LIFE_NS, q_lots)
-        found = (int(probes.kind[i]), *(int(probes.fate[i, c]) for c in (AHEAD, FILL_NS, DONE_LOTS)))
-        assert found == (fate.kind, fate.ahead, fate.fill_ns, fate.lots)
+        found = (int(probes.kind[i]), *(int(probes.fate[i, c]) for c in (AHEAD, FILL_NS, DONE_LOTS, REACHED_NS)))
+        assert found == (fate.kind, fate.ahead, fate.fill_ns, fate.lots, fate.reached_ns)
 
 
 @settings(deadline=None, max_examples=300)
