@@ -19,8 +19,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-PADDING = 16
-"""Newlines behind every buffer: a word may be read at any byte of its last line."""
+PADDING = 48
+"""Newlines behind every buffer: a whole price level may be looked at from any byte of its last line."""
 
 _Int = int | np.int64
 _BYTE = ir.IntType(8)

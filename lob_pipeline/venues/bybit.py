@@ -93,9 +93,12 @@ def _read_book(reader: Reader, found: dict[str, Any], ts_ns: int, kind: int, dep
     known = int(job.card[card.BOOK_STREAM])
     if known not in (0, depth):
         raise reader.wrong(f"depth {known} as before: two depths are two books, subscribe to one", found["topic"])
+    built_ns = ts_ns
     ts_ns, update_id, seq, kind, levels = _book_message(reader, found, ts_ns, kind, job)
     ids = (update_id, -1, -1 if kind == KIND_SNAPSHOT else update_id - 1, seq)
     job.card[card.BOOK_STREAM] = depth
+    job.card[card.CLOCK_PAIRS if "cts" in found else card.CLOCK_ALONE] += 1
+    job.card[card.CLOCK_EQUAL] += "cts" in found and built_ns == ts_ns
     job.card[card.N_ROUNDED] += reader.rounded
     add_message(job, offset, int(job.card[card.RECV_NS_HERE]), ts_ns, ids, kind, levels)
 

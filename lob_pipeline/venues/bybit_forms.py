@@ -7,6 +7,7 @@ from lob_pipeline.venues.bybit_spelled_kernel import SPELLING
 from lob_pipeline.venues.form import Decoder, Form, Said
 from lob_pipeline.venues.lines import parse_object
 
+_TOPIC = b'{"topic":"'
 _VENUES = {None: ("bybit-linear", "bybit-spot"), False: ("bybit-linear",), True: ("bybit-spot",)}
 
 
@@ -22,8 +23,12 @@ def _accepts(venue: str, spot: bool | None) -> bool:
 def _sniff_messages(line: bytes, said: Said) -> bool:
     if binance.stamp_end(line) or line[:1] == b"[":
         return False
+    topic = line[: line.find(b'"', len(_TOPIC))].decode("latin-1") if line.startswith(_TOPIC) else ""
+    if topic and topic in said.scratch:
+        return True
     found = parse_object(line)
     if "topic" in found:
+        said.scratch[topic] = True  # lines that begin alike tell nothing new
         symbol, depth = bybit.topic_of(str(found["topic"]))
         said.symbols[symbol] = None
         said.streams["book" if depth else "trades"] = None

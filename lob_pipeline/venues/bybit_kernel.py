@@ -15,7 +15,7 @@ from lob_pipeline.venues.bybit_spelled_kernel import scan_spelled
 from lob_pipeline.venues.bybit_trades_kernel import scan_symbol, scan_trades
 from lob_pipeline.venues.keys import scan_key, scan_next, text_word, word
 from lob_pipeline.venues.levels import scan_levels
-from lob_pipeline.venues.rows import put_message, put_origin
+from lob_pipeline.venues.rows import count_clocks, put_message, put_origin
 from lob_pipeline.venues.scan import same, scan_int, scan_mark, scan_string, skip_space
 from lob_pipeline.venues.skip import skip_value
 from lob_pipeline.venues.stamps import scan_ms
@@ -149,6 +149,7 @@ def _scan_any(p: int, base: int, job: int) -> int:
         put_message(
             job, start - base, cts_ns if cts_ns >= 0 else ts_ns, update_id, -1, prev, seq, kind, levels, rounded
         )
+        count_clocks(job, ts_ns, cts_ns)
     else:
         for k in range(get(job, card.N_TRADES), trades):
             put_origin(get(job, card.TRADES_AT) + 8 * card.TRADE_WIDTH * k, job, start - base)

@@ -8,7 +8,7 @@ from lob_pipeline.core.tables import KIND_DELTA
 from lob_pipeline.venues import job as card
 from lob_pipeline.venues.keys import match
 from lob_pipeline.venues.levels import scan_levels
-from lob_pipeline.venues.rows import put_message
+from lob_pipeline.venues.rows import count_clocks, put_message
 from lob_pipeline.venues.scan import scan_int
 from lob_pipeline.venues.stamps import scan_ms
 
@@ -36,9 +36,10 @@ def scan_spelled(p: int, base: int, job: int) -> int:
     p, value = scan_int(p)
     if p < 0 or value != depth:
         return -1
+    ts_ns = 0
     p, spelling = match(p, spelling)
     if p >= 0:
-        p, _ = scan_ms(p)
+        p, ts_ns = scan_ms(p)
     if p >= 0:
         p, spelling = match(p, spelling)
     if p < 0:
@@ -70,4 +71,5 @@ def scan_spelled(p: int, base: int, job: int) -> int:
     if byte_at(p) != 10:
         return -1
     put_message(job, start - base, cts_ns, update_id, -1, update_id - 1, seq, KIND_DELTA, levels, bids_off + asks_off)
+    count_clocks(job, ts_ns, cts_ns)
     return p

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.memory import PADDING
 from lob_pipeline.venues import job as card
-from lob_pipeline.venues.block import BookMessages, DecodedBlock, Int64s, QuoteRows, TradeRows
-from lob_pipeline.venues.clock_pair import clock_facts
+from lob_pipeline.venues.block import DecodedBlock, Int64s
 from lob_pipeline.venues.depths import DepthPlan, DepthReader, deepest
 from lob_pipeline.venues.detect import FileInfo, detect_file
 from lob_pipeline.venues.form import Decoder, FileReader, Format
@@ -64,22 +62,12 @@ def decode_file(
         lines = int(job.card[card.N_LINES])
         if recv_times is not None and line + lines > len(recv_times):
             raise BadInputError(_recv_mismatch(path, len(recv_times), f"at least {line + lines}"))
-        block = _owned(finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times))
-        facts = _facts(info, data, block, reader)
+        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, recv_times)
+        facts = _facts(info, job, block, reader)
         yield replace(block, checksums=reader.checksums() if reader else None, facts=facts)
         line += lines
     if recv_times is not None and line != len(recv_times):
         raise BadInputError(_recv_mismatch(path, len(recv_times), str(line)))
-
-
-def _owned(block: DecodedBlock) -> DecodedBlock:
-    """Return the block with columns of its own: those of a table of one row are views of the job's buffers."""
-    single = {n: getattr(block, n) for n in ("book", "trades", "quotes") if len(getattr(block, n)) == 1}
-    return replace(block, **{name: replace(rows, **_copies(rows)) for name, rows in single.items()})
-
-
-def _copies(rows: BookMessages | TradeRows | QuoteRows) -> dict[str, Any]:
-    return {name: column.copy() for name, column in vars(rows).items() if isinstance(column, np.ndarray)}
 
 
 def _decode_segment(
@@ -94,7 +82,7 @@ def _decode_segment(
     for (data, size, offset), recv_ns, unread in unwrapped(path, BLOCK_BYTES):
         job.renew(size)
         _scan(path, decoder, tolerant, job, data, size, line, offset)
-        block = _owned(finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, None))
+        block = finish(job, np.frombuffer(data, dtype=np.uint8), line, offset, None)
         for rows in (block.book, block.trades, block.quotes):
             rows.ts_recv_ns[:] = recv_ns[rows.line - line]
         skipped = {"unread": unread, "unreadable": tolerant.unreadable - known}
@@ -103,20 +91,17 @@ def _decode_segment(
             block,
             skipped={**block.skipped, **{why: count for why, count in skipped.items() if count}},
             checksums=reader.checksums() if reader else None,
-            facts=_facts(info, data, block, reader),
+            facts=_facts(info, job, block, reader),
         )
     tolerant.judge(line)
 
 
-def _facts(
-    info: FileInfo, data: bytes | bytearray, block: DecodedBlock, reader: FileReader | None
-) -> dict[str, int]:
+def _facts(info: FileInfo, job: Job, block: DecodedBlock, reader: FileReader | None) -> dict[str, int]:
     """Return what was counted of a block: by its form's reader, and the two clocks of Bybit's messages."""
     counted = reader.facts() if reader else {}
     if info.format != _BYBIT or not len(block.book):
         return counted
-    clocks = clock_facts(np.frombuffer(data, np.uint8), block.book.offset - block.offset, block.book.line)
-    return {**counted, **clocks}
+    return {**counted, **{name: int(job.card[k]) for name, k in card.CLOCKS.items()}}
 
 
 def _recv_mismatch(path: Path, times: int, lines: str) -> str:
@@ -196,7 +181,7 @@ class LiveDecoder:
     """Decodes one message at a time with the scanners of ``decode_file``, into buffers that it reuses.
 
     After ``decode`` the rows stand in ``job`` (``venues.job``: ``messages``, ``sides``, ``prices``, ``sizes``,
-    ``trades``, ``quotes`` and the counters on ``card``) until the next call; ``block`` copies nothing but ids.
+    ``trades``, ``quotes`` and the counters on ``card``) until the next call; ``block`` is a copy of them.
     """
 
     def __init__(self, instrument: Instrument, format: Format, max_bytes: int = 1 << 20) -> None:
@@ -231,7 +216,7 @@ class LiveDecoder:
         return self.job
 
     def block(self) -> DecodedBlock:
-        """Return the last message's rows as a block whose level columns are views of the reused buffers."""
+        """Return the last message's rows as a block of its own."""
         found = finish(self.job, self._buffer, 0, 0, None)
         if self._reader is None:
             return found

@@ -122,7 +122,7 @@ def deepest(path: Path, symbol: str) -> int:
     """
     topic = re.compile(rb'"orderbook\.([1-9]\d{0,5})\.' + re.escape(symbol.encode()) + rb'"')
     for data, size, _ in open_source(path, _SAMPLE_BYTES):
-        found = {int(depth) for depth in topic.findall(bytes(data[:size]))}
+        found = {int(depth) for depth in set(topic.findall(data, 0, size))}
         return max(found & PUBLISHED or found, default=0)
     return 0
 

@@ -27,10 +27,11 @@ BOOK_STREAM, TRADE_STREAM = range(14, 16)
 # Counters of the block, and the byte that stopped the scanner.
 N_MESSAGES, N_LEVELS, N_TRADES, N_QUOTES, N_LINES, N_ROUNDED = range(16, 22)
 SKIPPED_CONTROL, SKIPPED_OTHER_SYMBOL, SKIPPED_OTHER_STREAM, SKIPPED_INFO, SKIPPED_EMPTY_TRADE = range(22, 27)
-COUNTERS = slice(16, 27)
-STOPPED_AT, RECV_NS_HERE, SPELLING_AT = range(27, 30)
+CLOCK_PAIRS, CLOCK_EQUAL, CLOCK_ALONE = range(27, 30)
+COUNTERS = slice(16, 30)
+STOPPED_AT, RECV_NS_HERE, SPELLING_AT = range(30, 33)
 # Scratch of one line (``venues.binance_kernel``), or the meaning of each column (``venues.bybit_csv_kernel``).
-FIELDS, CARD_SIZE = 32, 64
+FIELDS, CARD_SIZE = 40, 72
 
 SKIPS = {
     "control": SKIPPED_CONTROL,
@@ -39,6 +40,10 @@ SKIPS = {
     "instrument_info": SKIPPED_INFO,
     "empty_trade": SKIPPED_EMPTY_TRADE,
 }
+
+# A book message of Bybit has two clocks, ``ts`` when it was built and ``cts`` when the matching engine made it. Only
+# ``cts`` may be aligned with trades and only it is kept: that it is no copy of ``ts``, and not lost, is counted here.
+CLOCKS = {"clock_pairs": CLOCK_PAIRS, "clock_equal": CLOCK_EQUAL, "clock_alone": CLOCK_ALONE}
 
 # Columns of a message, a trade and a quote while they are being scanned. The first four are the same in all.
 LINE, OFFSET, EVENT_NS, RECV_NS = range(4)
@@ -71,25 +76,26 @@ class Job:
         self.card[IS_SPOT] = instrument.contract == "spot"
         self.card[SPELLING_AT] = address(self.spelling)
         self.address = address(self.card)
-        self._levels = 0
+        self._room_bytes = -1
         self.renew(0)
 
     def renew(self, size_bytes: int) -> None:
-        """Take fresh buffers for a block of at most ``size_bytes`` and count from 0; the file's state stays.
+        """Make room for a block of at most ``size_bytes`` and count from 0; the file's state stays.
 
-        Untouched pages of a buffer cost nothing.
+        The buffers are kept from block to block: to give them back and take them again costs as much as scanning.
+        What they hold is overwritten, so ``finish`` hands out copies. Untouched pages of a buffer cost nothing.
         """
-        levels = size_bytes // _LEVEL_BYTES + 1
-        if levels > self._levels:
-            self._levels = levels
-            self.messages = np.empty((size_bytes // _MESSAGE_BYTES + 1, MESSAGE_WIDTH), dtype=np.int64)
-            self.trades = np.empty((size_bytes // _TRADE_BYTES + 1, TRADE_WIDTH), dtype=np.int64)
-            self.quotes = np.empty((size_bytes // _QUOTE_BYTES + 1, QUOTE_WIDTH), dtype=np.int64)
-        self.sides = np.empty(levels, dtype=np.int8)
-        self.prices = np.empty(levels, dtype=np.int64)
-        self.sizes = np.empty(levels, dtype=np.int64)
-        rows = (self.messages, self.sides, self.prices, self.sizes, self.trades, self.quotes)
-        self.card[MESSAGES_AT : QUOTES_AT + 1] = [address(table) for table in rows]
+        if size_bytes > self._room_bytes:
+            self._room_bytes = room = size_bytes + size_bytes // 4  # blocks differ by a line: do not grow each time
+            self.messages = np.empty((room // _MESSAGE_BYTES + 1, MESSAGE_WIDTH), dtype=np.int64)
+            self.trades = np.empty((room // _TRADE_BYTES + 1, TRADE_WIDTH), dtype=np.int64)
+            self.quotes = np.empty((room // _QUOTE_BYTES + 1, QUOTE_WIDTH), dtype=np.int64)
+            levels = room // _LEVEL_BYTES + 1
+            self.sides = np.empty(levels, dtype=np.int8)
+            self.prices = np.empty(levels, dtype=np.int64)
+            self.sizes = np.empty(levels, dtype=np.int64)
+            rows = (self.messages, self.sides, self.prices, self.sizes, self.trades, self.quotes)
+            self.card[MESSAGES_AT : QUOTES_AT + 1] = [address(table) for table in rows]
         self.card[COUNTERS] = 0
         self.extra = bytearray()
 
@@ -140,7 +146,7 @@ def finish(job: Job, data: Uint8s, first_line: int, offset: int, recv_times: Int
     level_rows = int(n[N_LEVELS])
     tables = []
     for table, count in ((job.messages, N_MESSAGES), (job.trades, N_TRADES), (job.quotes, N_QUOTES)):
-        columns = np.ascontiguousarray(table[: n[count]].T)
+        columns = table[: n[count]].T.copy(order="C")
         columns[OFFSET] += offset
         columns[LINE] += first_line
         if recv_times is not None:
@@ -158,9 +164,9 @@ def finish(job: Job, data: Uint8s, first_line: int, offset: int, recv_times: Int
         seq=m[SEQ],
         kind=m[KIND].astype(np.int8),
         level_start=np.append(m[LEVEL_START], level_rows),
-        side=job.sides[:level_rows],
-        price_ticks=job.prices[:level_rows],
-        size_lots=job.sizes[:level_rows],
+        side=job.sides[:level_rows].copy(),
+        price_ticks=job.prices[:level_rows].copy(),
+        size_lots=job.sizes[:level_rows].copy(),
     )
     trades = TradeRows(
         line=t[LINE],

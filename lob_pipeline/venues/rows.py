@@ -41,3 +41,13 @@ def put_message(
     put(job, card.N_MESSAGES, get(job, card.N_MESSAGES) + 1)
     put(job, card.N_LEVELS, levels)
     put(job, card.N_ROUNDED, get(job, card.N_ROUNDED) + rounded)
+
+
+@njit(cache=True)
+def count_clocks(job: int, ts_ns: int, cts_ns: int) -> None:
+    """Count the two clocks of a book message; ``cts_ns`` is negative where it has one alone."""
+    if cts_ns < 0:
+        put(job, card.CLOCK_ALONE, get(job, card.CLOCK_ALONE) + 1)
+        return
+    put(job, card.CLOCK_PAIRS, get(job, card.CLOCK_PAIRS) + 1)
+    put(job, card.CLOCK_EQUAL, get(job, card.CLOCK_EQUAL) + (1 if ts_ns == cts_ns else 0))

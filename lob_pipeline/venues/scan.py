@@ -30,7 +30,7 @@ _PAIRS = np.uint64(0x000000FF000000FF)
 _JOIN_HIGH = np.uint64(0x000F424000000064)
 _JOIN_LOW = np.uint64(0x0000271000000001)
 ONES = np.uint64(0x0101010101010101)
-_QUOTES = np.uint64(0x2222222222222222)
+QUOTES = np.uint64(0x2222222222222222)
 _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _BLANKS = np.uint64(0x2020202020202020)
 
@@ -70,7 +70,7 @@ def scan_string(p: int) -> int:
     p += 1
     while True:
         word = word_at(p)
-        quote = word ^ _QUOTES
+        quote = word ^ QUOTES
         escape = word ^ _BACKSLASHES
         # A byte is zero where (x - 1) & ~x has its top bit; the lowest such mark is exact.
         marks = ((quote - ONES) & ~quote) | ((escape - ONES) & ~escape) | ((word - _BLANKS) & ~word) | word

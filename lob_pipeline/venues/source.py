@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
@@ -72,16 +73,62 @@ def open_source(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     Raises ``BadInputError`` for a file that is absent, empty, truncated, corrupt, encrypted, a bomb, or whose lines
     are longer than ``MAX_LINE_BYTES``. Checksums are known at the end only: keep nothing before the iteration ends.
     """
-    inflate = {"zip": _zip, "gzip": _gzip, "zstd": _zstd, "plain": _plain}[container_of(path)]
+    container = container_of(path)
+    if container == "plain":
+        with path.open("rb", buffering=0) as file:
+            yield from _blocks(path, _PlainFile(path, file, block_bytes), block_bytes)
+    else:
+        inflate = {"zip": _zip, "gzip": _gzip, "zstd": _zstd}[container]
+        yield from _blocks(path, _Inflated(_bounded(path, inflate(path))), block_bytes)
+
+
+class _PlainFile:
+    """A file as it is: read straight to where its lines are cut."""
+
+    def __init__(self, path: Path, file: FileIO, block_bytes: int) -> None:
+        self._path, self._file, self._block_bytes, self._total = path, file, block_bytes, 0
+
+    def append(self, buffer: bytearray, held: int) -> tuple[bytearray, int]:
+        """Read on behind the ``held`` bytes of a buffer; return it, or a larger one, and how much it holds then."""
+        more = max(self._block_bytes - held, _READ_BYTES)
+        buffer = _with_room(buffer, held, more)
+        with memoryview(buffer) as whole, whole[held : held + more] as room:
+            found = self._file.readinto(room) or 0
+        self._total += found
+        if self._total > MAX_INFLATED_BYTES:
+            raise BadInputError(f"{self._path} is larger than {MAX_INFLATED_BYTES} bytes: give its days as files")
+        return buffer, held + found
+
+
+class _Inflated:
+    """A packed file, piece by piece."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def append(self, buffer: bytearray, held: int) -> tuple[bytearray, int]:
+        """As ``_PlainFile.append``."""
+        piece = next(self._pieces, b"")
+        buffer = _with_room(buffer, held, len(piece))
+        buffer[held : held + len(piece)] = piece
+        return buffer, held + len(piece)
+
+
+def _with_room(buffer: bytearray, held: int, more: int) -> bytearray:
+    if held + more + PADDING > len(buffer):
+        return buffer[:held] + bytearray(2 * (more + PADDING) + held)
+    return buffer
+
+
+def _blocks(path: Path, source: _PlainFile | _Inflated, block_bytes: int) -> Iterator[Block]:
     buffer = bytearray(block_bytes + _PIECE_BYTES + PADDING)
     offset = 0
     held = 0
-    for piece in _bounded(path, inflate(path)):
-        end = held + len(piece)
-        if end + PADDING > len(buffer):
-            buffer = buffer[:held] + bytearray(2 * (len(piece) + PADDING) + held)
-        buffer[held:end] = piece
-        held = end
+    while True:
+        before = held
+        buffer, held = source.append(buffer, held)
+        if held == before:
+            break
         if held < block_bytes:
             continue
         cut = buffer.rfind(b"\n", 0, held) + 1
@@ -114,12 +161,6 @@ def _bounded(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
                 f"decompression bomb (limits: {MAX_RATIO} times, {MAX_INFLATED_BYTES} bytes); nothing was read"
             )
         yield piece
-
-
-def _plain(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_READ_BYTES):
-            yield piece
 
 
 def _truncated(path: Path, what: str, offset: int) -> BadInputError:
