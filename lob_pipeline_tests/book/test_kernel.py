@@ -109,6 +109,31 @@ def test_a_wandering_market_needs_no_more_pages_than_it_shows() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(_MESSAGES)
+def test_a_reserved_book_has_the_pages_that_its_rows_open(
+    messages: list[tuple[bool, list[tuple[int, int, int]]]],
+) -> None:
+    book = state.new_book(pages=1)
+    for _, rows in messages:
+        arrays = _arrays(rows)
+        ticks = arrays[1]
+        lowest, highest = (int(ticks.min()), int(ticks.max())) if len(ticks) else (0, 0)
+        book = pool.reserve(book, *arrays)
+        counted = pool.new_pages(book, *arrays, 0, len(rows))
+        assert counted <= pool.absent_pages(book, lowest, highest)
+        assert counted <= pool.pages_for(book, *arrays, 0, len(rows), lowest, highest) <= book.meta[state.FREE]
+        kernel.apply_delta(book, *arrays, 0, len(rows))
+
+
+def test_levels_that_lie_far_apart_cost_a_page_each() -> None:
+    rows = [(1 if k % 2 else -1, (k + 1) << 24, 5) for k in range(40)]
+    book = pool.reserve(state.new_book(), *_arrays(rows))
+    kernel.apply_delta(book, *_arrays(rows), 0, len(rows))
+    _check(book, {(s, p): n for s, p, n in rows})
+    assert len(book.pages) <= 64
+
+
+@settings(max_examples=60, deadline=None)
+@given(_MESSAGES)
 def test_sweeping_changes_no_level(messages: list[tuple[bool, list[tuple[int, int, int]]]]) -> None:
     book = state.new_book(pages=1)
     for _, rows in messages:
