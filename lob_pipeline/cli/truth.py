@@ -1,4 +1,4 @@
-"""``lob truth``: what became of the real orders of a recording that names them."""
+"""``lob truth``: what became of orders whose place in the queue is known: real ones, or probes in simulated markets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lob_pipeline.cli.output import DateArgument, HomeOption, JsonOption, MarketArgument, emit, open_home
+from lob_pipeline.cli.output import (
+    ClockOption,
+    DateArgument,
+    HomeOption,
+    JsonOption,
+    MarketArgument,
+    emit,
+    open_home,
+    progress,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,20 +28,50 @@ def register(app: typer.Typer) -> None:
 def truth(
     market: MarketArgument,
     date: DateArgument,
-    out: Annotated[Path | None, typer.Option("--out", help="where the table goes (Parquet)")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="LOBSTER: where the table goes (Parquet)")] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option("--probes", help="simulated: score the day's labels in the lake against this probe truth"),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="simulated: score the queue models on that many markets made in memory")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="with --seeds: the first of them")] = 1,
+    minutes: Annotated[int, typer.Option(min=5, max=1440, help="with --seeds: minutes of market")] = 30,
+    instants: Annotated[int, typer.Option(min=1, help="with --seeds: random instants a market")] = 1000,
+    clock: ClockOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """The fate of every real order of a LOBSTER day: queue ahead, executed lots, delays; a table and its counts.
+    """The true fate of orders: of every real one of a LOBSTER day, or the queue models' score on a simulated market.
 
-    Example: lob truth lobster.GOOG 2012-06-21
+    Example: lob truth lobster.GOOG 2012-06-21; lob truth sim.BTCUSDT 2026-01-05 --seeds 20
     """
+    from lob_pipeline.core.errors import BadInputError
     from lob_pipeline.core.instrument import parse_market
     from lob_pipeline.core.units import parse_date
-    from lob_pipeline.stages.order_truth import write_truth
 
-    day = parse_date(date).isoformat()
-    emit(write_truth(open_home(home), parse_market(market), day, out), as_json, _lines)
+    named, day = parse_market(market), parse_date(date).isoformat()
+    if probes is None and not seeds:
+        from lob_pipeline.stages.order_truth import write_truth
+
+        emit(write_truth(open_home(home), named, day, out), as_json, _lines)
+        return 0
+    from lob_pipeline.sim.config import SimConfig
+    from lob_pipeline.stages.probes import score_day, score_lines, score_markets
+
+    if named.venue != "sim" or out is not None or (probes is not None and seeds):
+        raise BadInputError(
+            "a score is of a simulated market: either --probes FILE (the lake's labels of the day) or --seeds N "
+            "(markets made in memory), without --out"
+        )
+    if probes is not None:
+        emit(score_day(open_home(home), named, day, probes, clock), as_json, score_lines)
+        return 0
+    config = SimConfig(seed=seed, days=1, minutes=minutes, first_day=day, market=market)
+    with progress("truth") as update:
+        report = score_markets(config, seeds, instants, update)
+    emit(report, as_json, score_lines)
     return 0
 
 

@@ -108,6 +108,9 @@ def simulate(
         float, typer.Option("--edge-bps", help="planted edge: what a taker who knows it earns a trade, net of spread")
     ] = 0.0,
     horizon_s: Annotated[float, typer.Option("--horizon-s", help="seconds over which a signal's drift unfolds")] = 20.0,
+    probes: Annotated[
+        int, typer.Option(min=0, help="random instants a day whose orders' true fates are written beside the truth")
+    ] = 0,
     compare: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -138,7 +141,7 @@ def simulate(
     from lob_pipeline.stages.simulate import simulate as start
 
     with progress("simulate") as update:
-        report = start(out, config, progress=update)
+        report = start(out, config, progress=update, probes=probes)
     emit(report.to_json(), as_json)
     return 0
 

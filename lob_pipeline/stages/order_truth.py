@@ -34,8 +34,8 @@ def truth_of_day(home: Home, market: Market, date: str) -> Columns:
     """
     if market.venue != "lobster":
         raise BadInputError(
-            f"{market}: the fate of real orders is known from LOBSTER recordings alone; `lob simulate` writes the "
-            "truth of a simulated market"
+            f"{market}: the fate of real orders is known from LOBSTER recordings alone; of a simulated market name the "
+            "probe truth (--probes FILE) or let markets be made (--seeds N)"
         )
     sources = registered(home).of_day(market, date)
     if not sources:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.earned import Earned, together, told
 from lob_pipeline.sim.oracle_tape import OracleTape
 from lob_pipeline.sim.planted import day_signals, drift_bps, signals_to_json
+from lob_pipeline.sim.probe_day import ProbeDay
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.stats import MarketSeries, describe
 from lob_pipeline.sim.wire import TRADES_HEADER, Wire, new_trade_state
+from lob_pipeline.stages.probes import probes_file, write_probes
 
 Progress = Callable[[float, str], None]
 INSTRUMENTS_FILE = "instruments-info.json"
@@ -40,6 +42,7 @@ class SimulatedDay:
     statistics: dict[str, Any]
     signals: list[dict[str, Any]]
     oracle: dict[str, Earned]
+    probes: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ def _json_bytes(data: dict[str, Any]) -> bytes:
 
 
 def _write_day(
-    out: Path, config: SimConfig, date: str, session: Session, progress: Callable[[float], None]
+    out: Path, config: SimConfig, date: str, session: Session, progress: Callable[[float], None], instants: int
 ) -> SimulatedDay:
     symbol = config.instrument.market.symbol
     member = f"{date}_{symbol}_ob{config.depth}.data"
     book, trades = out / f"{member}.zip", out / f"{symbol}{date}.csv.gz"
     wire, ids = Wire.of(config.instrument, config.depth), new_trade_state(config.seed, parse_date(date).toordinal())
     series, tape, signals = MarketSeries(), OracleTape(), day_signals(config, date)
+    probes = ProbeDay(config, date, instants) if instants else None
     start_us, length_us = session_start_us(config, date), config.minutes * 60_000_000
     with ZipMember(book, member) as book_file, GzipFile(trades) as trades_file:
         trades_file.write(TRADES_HEADER)
@@ -107,22 +111,27 @@ def _write_day(
             series.add(chunk.messages, chunk.trades)
             if len(signals.start_us):
                 tape.add(chunk.messages, chunk.trades)
+            if probes is not None:
+                probes.add(chunk)
             book_file.write(wire.book_bytes(chunk.messages))
             trades_file.write(wire.trade_bytes(chunk.trades, ids))
             progress(min(1.0, (chunk.until_us - start_us) / length_us))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (book, trades)}
     oracle = tape.judge(config, signals)
     planted = signals_to_json(signals, config)
-    return SimulatedDay(date, book.name, trades.name, hashes, describe(series), planted, oracle)
+    fates = None if probes is None else write_probes(out / probes_file(date, symbol), probes.truth())
+    return SimulatedDay(date, book.name, trades.name, hashes, describe(series), planted, oracle, fates)
 
 
-def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None) -> SimReport:
+def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None, probes: int = 0) -> SimReport:
     """Write the market of ``config`` into ``out_dir`` and return what was written.
 
     A day is ``DATE_SYMBOL_ob200.data.zip`` and ``SYMBOLDATE.csv.gz``; beside them stand ``instruments-info.json`` and
     ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics, and with an edge every signal and what
     the oracles earned). The same config gives the same bytes under one version of numba and numpy.
-    ``progress(fraction, text)`` is called every ten simulated minutes.
+    ``probes``: random instants a day whose orders' true fates go into ``DATE_SYMBOL_probes.parquet`` (both sides of
+    each; ``sim/probe_table.py``); they change nothing else. ``progress(fraction, text)`` is called every ten simulated
+    minutes.
     Raises ``BadInputError`` when the folder cannot be made or the edge not planted, ``LobError`` when the folder cannot
     be written to the end.
     """
@@ -132,6 +141,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInputError(f"{out}: cannot make this folder ({error.strerror}); choose another with --out") from error
+    config = replace(config, order_log=config.order_log or probes > 0)
     days: list[SimulatedDay] = []
     session: Session | None = None
     try:
@@ -143,7 +153,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
                 if progress is not None:
                     progress((done + share) / config.days, date)
 
-            days.append(_write_day(out, config, date, session, update))
+            days.append(_write_day(out, config, date, session, update, probes))
         truth = {
             "market": config.market,
             "seed": config.seed,
@@ -155,6 +165,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None)
                     "sha256": d.sha256,
                     "statistics": d.statistics,
                     "signals": d.signals,
+                    "probes": d.probes,
                     "oracle": told(d.oracle) if config.edge_bps else None,
                 }
                 for d in days

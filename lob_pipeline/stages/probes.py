@@ -1,0 +1,142 @@
+"""Probe truth on disk, and the queue models held against it: with the lake's labels, or on markets made in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.errors import BadInputError, RefusedError
+from lob_pipeline.core.instrument import Market
+from lob_pipeline.core.markets import instrument
+from lob_pipeline.labels.spec import LABELS_TABLE, MARKOUT_NS, MODEL_SUFFIX, LabelConfig
+from lob_pipeline.lake.columns import arrow_schema, to_arrow, to_numpy
+from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.paths import PartitionKey
+from lob_pipeline.lake.reader import open_partition
+from lob_pipeline.sim.config import SimConfig
+from lob_pipeline.sim.probe_study import PUBLISHED, UNBATCHED, study
+from lob_pipeline.sim.probe_table import PROBES
+from lob_pipeline.sim.truth_score import Comparison
+
+_KEYS = ["ts_ns", "side", "valid", "t_arrive_ns"]
+_FATE = ("filled", "fill_delay_ns")
+
+
+def probes_file(date: str, symbol: str) -> str:
+    """Return the name of a day's probe truth."""
+    return f"{date}_{symbol}_probes.parquet"
+
+
+def write_probes(path: Path, truth: Columns) -> dict[str, Any]:
+    """Write ``PROBES`` whole or not at all; return its name, SHA-256 and counts."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(to_arrow(PROBES, truth, {}), part, store_schema=False)
+    os.replace(part, path)
+    filled = np.ma.filled(truth["filled"], False)
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "orders": len(filled),
+        "valid": int(np.sum(truth["valid"])),
+        "filled": int(filled.sum()),
+    }
+
+
+def read_probes(path: Path) -> Columns:
+    """Return ``PROBES`` from its file. Raises ``BadInputError`` where there is none, or it is something else."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInputError(
+            f"{path}: cannot be read as probe truth ({error}); `lob simulate --probes N --out DIR` writes it"
+        ) from error
+    if table.schema.names != arrow_schema(PROBES).names:
+        raise BadInputError(f"{path}: this is not the probe truth that `lob simulate --probes N --out DIR` writes")
+    return to_numpy(PROBES, table, list(PROBES.names))
+
+
+def score_day(home: Home, market: Market, date: str, path: Path, clock: str | None = None) -> dict[str, Any]:
+    """Return the score of the lake's labels of a day against the probe truth in ``path`` (``Comparison.report``).
+
+    ``not_labelled``: probes whose decision row the lake has no label of. Raises ``BadInputError`` where the file is no
+    probe truth, ``RefusedError`` where the labels are absent or of other orders.
+    """
+    truth = read_probes(path)
+    columns = [*_KEYS, *(name + suffix for suffix in MODEL_SUFFIX.values() for name in _FATE)]
+    markouts = [f"markout_{h}_bps{suffix}" for h in MARKOUT_NS for suffix in MODEL_SUFFIX.values()]
+    columns += [name for name in markouts if name in LABELS_TABLE.names]
+    key = PartitionKey("labels", market, date, clock or instrument(market).clock)
+    with open_partition(home, key, LABELS_TABLE) as labels:
+        stored = labels.read(columns)
+    place = {order: i for i, order in enumerate(zip(stored["ts_ns"].tolist(), stored["side"].tolist(), strict=True))}
+    at = np.array([place.get(o, -1) for o in zip(truth["ts_ns"].tolist(), truth["side"].tolist(), strict=True)])
+    found = at >= 0
+    if not found.any():
+        raise RefusedError(f"{path}: no probe decides in a row of {key}; is this the truth of the ingested files?")
+    same = {name: column[found] for name, column in truth.items()}
+    seed = np.zeros(int(found.sum()), np.int64)
+    try:
+        report = Comparison(same, {n: c[at[found]] for n, c in stored.items()}, LabelConfig(), seed).report()
+    except ValueError as error:
+        raise RefusedError(f"{path} against {key}: {error}") from error
+    return {"market": str(market), "date": date, "not_labelled": int((~found).sum()), **report}
+
+
+def score_markets(
+    config: SimConfig, seeds: int, instants: int, progress: Callable[[float, str], None] | None = None
+) -> dict[str, Any]:
+    """Return ``sim.probe_study.study`` of the markets of ``config.seed`` and the next ones."""
+    first = config.seed
+    return study(replace(config, days=1), list(range(first, first + seeds)), instants, progress)
+
+
+def score_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Yield a score for a terminal: of one day, or of both feeds of simulated markets."""
+    if "feeds" not in report:
+        yield f"{report['market']} {report['date']}: {report['not_labelled']} probes without a label"
+        yield from _feed_lines(report)
+        return
+    for feed, title in ((UNBATCHED, "event by event"), (PUBLISHED, "as published")):
+        found = report["feeds"][feed]
+        yield f"{title}: {len(report['seeds'])} markets of {report['minutes']} minutes"
+        yield (
+            f"  bracket holds the true fill rate in {found['markets_held']} of {len(report['seeds'])}, "
+            f"median width {found['median_width_points']:.2f} points"
+        )
+        yield from _feed_lines(found)
+    yield "blur of batching (published - event by event): " + "  ".join(
+        f"{model} {points:+.2f} points" for model, points in report["blur_points"].items()
+    )
+
+
+def _feed_lines(found: dict[str, Any]) -> Iterator[str]:
+    bracket = found["bracket"]
+    yield (
+        f"  {found['orders']:,} orders, {found['distinct_true_fills']:,} distinct true fills, fill rate "
+        f"{bracket['true']:.1%}; bracket {bracket['pessimistic']:.1%} to {bracket['optimistic']:.1%}; true fill within "
+        f"the bounds of {bracket['coverage']:.1%} (within a message {bracket['coverage_within_a_message']:.1%})"
+    )
+    for name, model in found["models"].items():
+        yield (
+            f"  {name:13} fill {_signed(model['bias_points'], model['half_interval_95_points'])} points, "
+            f"error {model['error_points']:.2f}; wait {model['delay']['wait_bias_ms']:+,.0f} ms; 5 s markout "
+            f"{_signed(model['markouts']['5s']['bias_bps'])} bps"
+        )
+    for by, thirds in found["thirds"].items():
+        yield f"  proportional by third of {by}: " + "  ".join(
+            f"{name} {_signed(third['models']['proportional']['bias_points'])}" for name, third in thirds.items()
+        )
+
+
+def _signed(value: float | None, half: float | None = None) -> str:
+    shown = "none" if value is None else f"{value:+.2f}"
+    return shown if half is None else f"{shown} ± {half:.2f}"
