@@ -7,6 +7,7 @@ from typing import Any
 
 from lob_pipeline.capture.desk import Desk
 from lob_pipeline.capture.ledger import closed_segments, read_lines
+from lob_pipeline.capture.thin import thin
 from lob_pipeline.core.errors import RefusedError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.units import NS_PER_DAY
@@ -19,6 +20,8 @@ from lob_pipeline.lake.paths import PartitionKey
 def remove_old(desk: Desk, lines: tuple[dict[str, Any], ...] | None) -> list[str]:
     """Remove the segments that are older than ``keep_days`` and safe in the lake; return their paths.
 
+    Their bytes stay under ``raw/`` until the days are over and whole (``capture.thin``); then they go as well.
+
     ``lines``: the ledger's, read when None. What is younger, not ingested or not usable stays; so do the extra topics,
     which no table is built from: nothing could show that they are safe elsewhere.
     """
@@ -27,7 +30,7 @@ def remove_old(desk: Desk, lines: tuple[dict[str, Any], ...] | None) -> list[str
     told = list(lines) if lines is not None else read_lines(desk.home)[0]
     before_ns = time.time_ns() - desk.config.keep_days * NS_PER_DAY
     dates = ingested_dates(desk.home)
-    removed = []
+    removed: list[dict[str, Any]] = []
     for line in closed_segments(told):
         path = desk.root / line["path"]
         if line["last_wall_ns"] >= before_ns or not path.exists():
@@ -37,8 +40,11 @@ def remove_old(desk: Desk, lines: tuple[dict[str, Any], ...] | None) -> list[str
             continue
         path.unlink()
         desk.note("removed", path=line["path"], content_sha256=line["content_sha256"], bytes=line["bytes"], dates=days)
-        removed.append(line["path"])
-    return removed
+        removed.append({"content_sha256": line["content_sha256"], "path": line["path"], "dates": days})
+    earlier = [line for line in told if line["kind"] == "removed"]
+    main = [line for line in told if line["kind"] == "closed" and line["lane"] == "main"]
+    thin(desk.home, main, [*earlier, *removed], {sha256 for _, sha256 in dates}, before_ns)
+    return [line["path"] for line in removed]
 
 
 def ingested_dates(home: Home) -> dict[tuple[str, str], list[str]]:

@@ -12,7 +12,7 @@ from lob_pipeline.core.instrument import Instrument
 from lob_pipeline.core.tables import KIND_CARRIED
 from lob_pipeline.lake.home import Home
 from lob_pipeline.stages.ingest_files import kept_file
-from lob_pipeline.stages.ingest_sources import registered
+from lob_pipeline.stages.ingest_sources import registered, why_not_kept
 from lob_pipeline.venues.source import open_source
 
 _TEXT_BYTES = 700
@@ -41,7 +41,7 @@ def raw_message(home: Home, instrument: Instrument, date: str, key: MessageKey) 
         return {"note": "no source of this day is registered in the raw ledger"}
     for source in sources:
         if not source.kept:
-            return {"note": f"{source.name} was ingested with --no-keep: its bytes are not here"}
+            return {"note": f"{source.name} {why_not_kept(home, source)}: its bytes are not here"}
         file = kept_file(home, source)
         if not file.has_book:
             continue

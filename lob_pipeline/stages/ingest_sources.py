@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from lob_pipeline.capture.thin import note_of, removed_from
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.core.instrument import Market, parse_market
 from lob_pipeline.core.markets import instrument
@@ -150,12 +151,15 @@ def registered(home: Home) -> Registered:
         state = path.stat()
     except FileNotFoundError:
         return Registered([])
-    return _registered(path, state.st_mtime_ns, state.st_size, state.st_ino)
+    store = home.raw.stat().st_mtime_ns if home.raw.exists() else 0  # changes when kept bytes come or go
+    return _registered(path, home.raw, store, state.st_mtime_ns, state.st_size, state.st_ino)
 
 
 @lru_cache(maxsize=8)
-def _registered(path: Path, *_state: int) -> Registered:
-    return Registered([Source.from_json(record) for record in ledger.read(path)])
+def _registered(path: Path, raw: Path, *_state: int) -> Registered:
+    sources = [Source.from_json(record) for record in ledger.read(path)]
+    gone = removed_from(raw)
+    return Registered([replace(s, kept=False) if s.sha256 in gone else s for s in sources])
 
 
 def sha256_of(path: Path) -> str:
@@ -181,13 +185,19 @@ def kept_path(home: Home, source: Source, sha256: str | None = None) -> Path:
     path = raw_path(home, sha256)
     if not source.kept:
         raise BadInputError(
-            f"{source.name} of {source.market} was ingested with --no-keep: its days cannot be built again; ingest the "
-            "file once more with --replace"
+            f"{source.name} of {source.market} {why_not_kept(home, source)}: its days cannot be built again; ingest "
+            "another recording of them with --replace"
         )
     if not path.exists() or sha256_of(path) != sha256:
         fault = "is missing" if not path.exists() else "has other bytes than were registered"
         raise LobError(f"{path} ({source.name} of {source.market}) {fault}: put the original file there again")
     return path
+
+
+def why_not_kept(home: Home, source: Source) -> str:
+    """Return what became of the bytes of a source that is not kept."""
+    thinned = note_of(raw_path(home, source.sha256)).exists()
+    return "was removed by `lob record --keep-days`" if thinned else "was ingested with --no-keep"
 
 
 class RawStore:

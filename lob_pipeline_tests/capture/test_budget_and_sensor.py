@@ -13,12 +13,16 @@ from lob_pipeline.capture.budget import remove_old
 from lob_pipeline.capture.config import RecordConfig
 from lob_pipeline.capture.desk import Desk
 from lob_pipeline.capture.ledger import SegmentLedger
+from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import parse_market
+from lob_pipeline.core.units import NS_PER_DAY, day_start_ns
 from lob_pipeline.lake.home import Home
+from lob_pipeline.lake.manifest import read_manifest
 from lob_pipeline.lake.paths import PartitionKey
 from lob_pipeline.partitions import make_partitions
 from lob_pipeline.resources import Lake, default_stages
 from lob_pipeline.sensors import closed_segments
+from lob_pipeline.stages.days import event_inputs
 from lob_pipeline.stages.ingest import build_events, ingest
 from lob_pipeline.stages.segments import register_closed, waiting_segments
 from lob_pipeline_tests.capture.helpers import MARKET, bybit_files, lines
@@ -67,6 +71,42 @@ def test_a_day_that_is_not_usable_keeps_its_segments(recorded: tuple[Home, list[
     assert sweep(home, None) == []
     assert sweep(home, 100_000) == []
     assert len(sweep(home, 0)) == 2
+
+
+def kept(home: Home) -> set[str]:
+    return {path.name for path in (home.root / "raw").iterdir() if not path.name.endswith(".removed")}
+
+
+def test_space_comes_back_when_the_days_are_over_and_whole(recorded: tuple[Home, list[Path]]) -> None:
+    """While a segment of the day waits, its bytes are needed to build the day with it: they stay."""
+    home, paths = recorded
+    market = parse_market(MARKET)
+    ingest(home, market, paths[:1])
+    assert len(sweep(home, 1)) == 1
+    assert len(kept(home)) == 1
+    partition = PartitionKey("l2_events", market, DAY).path(home)
+    one = read_manifest(partition).rows
+    ingest(home, market, paths[1:])
+    assert read_manifest(partition).rows > one > 0
+    assert len(sweep(home, 1)) == 1
+    assert kept(home) == set()
+    assert event_inputs(home, market, DAY) == {}, "a day whose bytes went on purpose is not asked to be built again"
+    with pytest.raises(BadInputError, match="removed by `lob record --keep-days`"):
+        build_events(home, market, DAY)
+
+
+def test_a_day_that_is_not_over_keeps_its_bytes(
+    recorded: tuple[Home, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, paths = recorded
+    ingest(home, parse_market(MARKET), paths)
+    noon_ns = day_start_ns(DAY) + NS_PER_DAY - 1
+    monkeypatch.setattr("lob_pipeline.capture.budget.time.time_ns", lambda: noon_ns)
+    assert len(sweep(home, 0)) == 2
+    assert len(kept(home)) == 2
+    monkeypatch.setattr("lob_pipeline.capture.budget.time.time_ns", lambda: noon_ns + 2)
+    assert sweep(home, 0) == []
+    assert kept(home) == set()
 
 
 def look(home: Home, cursor: str | None = None) -> dg.SensorResult:
