@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lob_pipeline.core.instrument import Instrument
+from lob_pipeline.core.jit import source_stamp
 from lob_pipeline.core.units import NS_PER_MS, NS_PER_S
+from lob_pipeline.sim import session
 from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.stages.simulate import simulate
 
@@ -54,9 +56,12 @@ class Workload:
 
 
 def simulated(root: Path, minutes: int, seed: int = 1) -> Workload:
-    """Make the simulated workload under ``root`` once; later runs find it there."""
-    config = SimConfig(seed=seed, days=1, minutes=minutes)
-    folder = root / f"sim-{seed}-{minutes}"
+    """Make the simulated workload under ``root`` once; later runs of the same simulator find it there.
+
+    Its flow is the benchmarks' own (``busy_day``), whatever market the simulator makes by default.
+    """
+    config = SimConfig.busy_day(seed, minutes)
+    folder = root / f"busy-{seed}-{minutes}-{source_stamp(Path(session.__file__))[:8]}"
     done = folder / "done.json"
     if not done.exists():
         print(f"simulating {minutes} minutes of market into {folder}", flush=True)
