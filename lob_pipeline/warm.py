@@ -39,6 +39,7 @@ def binance_lines() -> Iterator[str]:
 
 
 def through(home: Home, market: Market, paths: list[Path]) -> None:
+    """Take recordings through every stage up to the labels."""
     from lob_pipeline.stages.build_books import build_books
     from lob_pipeline.stages.build_features import build_features
     from lob_pipeline.stages.build_labels import build_labels

@@ -39,6 +39,7 @@ class Answer:
 
 
 def open_url(url: str, headers: dict[str, str], timeout_s: float) -> Answer:
+    """Return the server's answer, whatever its status. Raises ``AgainError`` when it cannot be reached."""
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
