@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, Recording
+from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, WITNESS, Recording
 from lob_pipeline.mutation.judge import KILLED, Judgement, false_alarm, judge
 from lob_pipeline.mutation.mutant import Mutant
 from lob_pipeline.mutation.trial import Outcome, run_trial
@@ -25,7 +25,8 @@ class Alarm:
 def upto(recording: Recording, count: int) -> Recording:
     """Return the recording with only its first ``count`` book messages, and what came with them.
 
-    Frames of the book's files end with the last message; trades of files of their own end at its engine time.
+    Frames of the book's files end with the last message; what stands in files of its own (trades, another depth)
+    ends at its engine time.
     """
     wire = wire_of(recording.venue)
     books = recording.where(*BOOK_KINDS)
@@ -38,7 +39,7 @@ def upto(recording: Recording, count: int) -> Recording:
     kept = tuple(
         f
         for i, f in enumerate(recording.frames)
-        if (i <= last if f.file in files else f.kind != TRADE or wire.engine_ms(f) <= end_ms)
+        if (i <= last if f.file in files else f.kind not in (TRADE, WITNESS) or wire.engine_ms(f) <= end_ms)
     )
     names = {f.file for f in kept}
     calls = tuple(some for call in recording.calls if (some := tuple(n for n in call if n in names)))

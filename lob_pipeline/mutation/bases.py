@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,16 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lob_pipeline.core.instrument import parse_market
-from lob_pipeline.core.units import day_of_ns
-from lob_pipeline.lake.home import Home
 from lob_pipeline.mutation.cuts import DAY_MS, cut, random_spans
+from lob_pipeline.mutation.derived import derived
 from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, TRADE, Frame, Recording
+from lob_pipeline.mutation.mutant import DEPTHS
 from lob_pipeline.mutation.recordings import SPOT, USDM, binance, bybit_ws, checked
 from lob_pipeline.mutation.wire import wire_of
 from lob_pipeline.mutation.wrapped import restamped
-from lob_pipeline.sim.transcode import transcode
-from lob_pipeline.stages.ingest import ingest
 
 MIDNIGHT_2023_MS = 1_680_652_800_000
 MANY_TRADES = 20
@@ -29,7 +25,8 @@ MIDNIGHT_SPOT_MS = 1_723_161_600_000
 
 @dataclass(frozen=True)
 class Base:
-    """A clean recording for mutants. ``has``: what it has that some defects need (``midnight``).
+    """A clean recording for mutants. ``has``: what it has that some defects or doses need
+    (``midnight``, ``depths``).
 
     ``moved``: another base with its times moved, for the defects that need what it has and for no other.
     """
@@ -76,65 +73,15 @@ def usdm_midnight(whole: Recording, before_s: float = 25, after_s: float = 35) -
     return replace(around(whole, MIDNIGHT_2023_MS, before_s, after_s), name="usdm-2023-midnight")
 
 
-def derived(recording: Recording, form: str, depth: int) -> Recording:
-    """Return a USDT-M recording in Bybit's form (``sim.transcode``): real dynamics, Bybit's bytes."""
-    with tempfile.TemporaryDirectory(prefix="lob-derived-") as folder:
-        root, market = Path(folder), parse_market(recording.market)
-        for name, data in recording.files().items():
-            (root / name).write_bytes(data)
-        home = Home(root / "home")
-        report = ingest(home, market, [root / n for call in recording.calls for n in call], keep=False)
-        dates = sorted(r.date for r in report.partitions if r.table == "l2_events")
-        made = transcode(home, market, dates, root / "out", form="websocket", depths=(depth,))
-        frames: list[Frame] = []
-        names: list[str] = []
-        for path in made.paths(depth):
-            frames += _frames(path)
-            names.append(path.name)
-        info = {"instruments-info.json": (root / "out" / "instruments-info.json").read_bytes()}
-        found = Recording(f"derived-ob{depth}-ws", str(made.market), tuple(frames), (tuple(names),), info)
-        if form == "websocket":
-            return found
-        archive = transcode(home, market, dates, root / "archive", form="archive", depths=(depth,))
-        return _as_archive(found, archive.books[depth])
-
-
-def _frames(path: Path) -> list[Frame]:
-    wire = wire_of("bybit-linear")
-    stamps = path.with_name(path.name.removesuffix(".ndjson") + ".recv_ts.txt").read_bytes().split(b"\n")
-    lines = path.read_bytes().split(b"\n")
-    return [wire.parse(line, path.name, recv) for line, recv in zip(lines, stamps, strict=False) if line]
-
-
-def _as_archive(websocket: Recording, zips: list[Path]) -> Recording:
-    """Return the archive's book files (unzipped) with the websocket's trades, all without receive times."""
-    import zipfile
-
-    wire, frames, names = wire_of("bybit-linear"), list[Frame](), list[str]()
-    for path in zips:
-        with zipfile.ZipFile(path) as archive:
-            name = archive.namelist()[0]
-            lines = archive.read(name).splitlines()
-        names.append(name)
-        frames += [wire.parse(line, name, b"") for line in lines if line]
-    trades = [replace(f, recv=b"") for f in websocket.frames if f.kind == "trade"]
-    days = sorted({day_of_ns(wire.engine_ms(f) * 10**6 - 1) for f in trades})
-    for day in days:
-        name = f"publicTrade-{day}.ndjson"
-        frames += [replace(f, file=name) for f in trades if day_of_ns(wire.engine_ms(f) * 10**6 - 1) == day]
-        names.append(name)
-    calls = (tuple(names),)
-    return replace(websocket, name=websocket.name.replace("-ws", "-archive"), frames=tuple(frames), calls=calls)
-
-
 def bybit(root: Path, rng: np.random.Generator) -> list[Base]:
-    """Bybit: two websocket recordings, and USDT-M minutes in its websocket and archive form."""
+    """Bybit: two websocket recordings, USDT-M minutes in its websocket and archive form, and in two depths at once."""
     source = usdm_midnight(usdm_2023(root))
     return [
         Base(bybit_ws(root, "BTCUSDT")),
         Base(derived(source, "websocket", 200), ("midnight",)),
         Base(bybit_ws(root, "SOLUSDT")),
         Base(derived(source, "archive", 500), ("midnight",)),
+        Base(derived(source, "websocket", 500, witness=200), ("midnight", DEPTHS)),
     ]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from lob_pipeline.book.replay import RowMap
 
 SNAPSHOT, DELTA, TRADE, QUOTE, OTHER = "snapshot", "delta", "trade", "quote", "other"
+WITNESS = "witness"
+"""A message of another depth of the book, in a file of its own: what strikes one depth leaves it alone."""
 BOOK_KINDS = (SNAPSHOT, DELTA)
 
 

@@ -24,6 +24,9 @@ class Mutant:
     clean: Recording | None = None
 
 
+DEPTHS = "depths"
+"""What a base has that holds two depths of one book, recorded side by side."""
+
 Strength = Literal["full", "small", "disguised"]
 Make = Callable[[Recording, Wire, np.random.Generator], Mutant | None]
 """Makes one mutant at a random place; None where the recording has no such place."""
@@ -35,13 +38,14 @@ class Dose:
 
     ``strength``: ``full`` (as the defect happens: everything, or a span), ``small`` (down to one message, one level,
     one trade), ``disguised`` (ids rewritten too, so that no chain tells and only an independent source can).
-    ``trades``: better put where trades are many enough to be judged.
+    ``trades``: better put where trades are many enough to be judged. ``needs``: what a base must have for this dose.
     """
 
     name: str
     make: Make
     strength: Strength = "full"
     trades: bool = False
+    needs: str = ""
 
 
 @dataclass(frozen=True)

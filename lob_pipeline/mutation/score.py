@@ -51,7 +51,8 @@ class Runner:
 
     def mutants(self, row: Row, dose: Dose, bases: list[Base], placements: int) -> Iterable[tuple[int, Base, Mutant]]:
         """Yield the mutants of a dose, one a placement; the placements take turns among the bases."""
-        wire = wire_of(bases[0].recording.venue)
+        if dose.needs:
+            bases = [b for b in bases if dose.needs in b.has]
         if dose.trades:
             bases = [b for b in bases if b.many_trades] or bases
         for p in range(placements):
@@ -59,7 +60,7 @@ class Runner:
                 base = bases[(p + turn) % len(bases)]
                 number = row.defect.doses.index(dose)
                 rng = np.random.default_rng([self.seed, row.defect.number, number, p, turn, *row.venue.encode()])
-                mutant = dose.make(base.recording, wire, rng)
+                mutant = dose.make(base.recording, wire_of(base.recording.venue), rng)
                 if mutant is not None:
                     yield p, base, mutant
                     break
@@ -86,7 +87,8 @@ def mutation_score(
 ) -> dict[str, Any]:
     """Return the score: ``mutants``, ``killed``, ``false_alarms`` and the table (CONTRACT.md, ``lob mutation-score``).
 
-    A mutant is a defect on a venue where it can occur, tried at ``placements`` random places in each of its doses.
+    A mutant is a defect on a venue where it can occur, tried at ``placements`` random places in each of its doses
+    (more where more recordings are there: each takes its turn).
     It counts as killed when each trial of its full doses that changes anything is killed; what survives of the small
     and the disguised doses is in the table. ``cuts``: random cuts of each clean
     recording that must pass. ``alarms``: also measure the rows from defect to alarm. Raises ``BadInputError`` when the
@@ -171,7 +173,7 @@ def _row(
     row = Row(defect, venue)
     held: dict[str, tuple[Base, Mutant, Judgement]] = {}
     for dose in defect.doses:
-        for p, base, mutant in runner.mutants(row, dose, fit, placements) if fit else ():
+        for p, base, mutant in runner.mutants(row, dose, fit, max(placements, len(fit))) if fit else ():
             judgement = runner.judged(base, mutant)
             row.trials.append(Trial(defect.number, venue, dose.name, p, base.recording.name, judgement))
             if judgement.fate == KILLED:

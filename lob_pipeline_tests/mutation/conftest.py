@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lob_pipeline.mutation.bases import Base, Venue, derived, usdm_2023, usdm_midnight
+from lob_pipeline.mutation.bases import Base, Venue, usdm_2023, usdm_midnight
+from lob_pipeline.mutation.derived import derived
 from lob_pipeline.mutation.recordings import bybit_ws
 from lob_pipeline_tests.real_data import real_data_root
 

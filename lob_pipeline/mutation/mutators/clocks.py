@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from lob_pipeline.mutation.frames import DELTA, SNAPSHOT, TRADE, Frame
+from lob_pipeline.mutation.frames import DELTA, SNAPSHOT, TRADE, WITNESS, Frame
 from lob_pipeline.mutation.mutant import Defect, Dose, Strength, one, span
 from lob_pipeline.mutation.mutators.common import Choose, editing, every, graded
 from lob_pipeline.mutation.wire import Wire
@@ -51,7 +51,7 @@ def _unit(
     return Dose(name, editing(kinds, _in_unit(factor), choose, lambda wire, frame: bool(wire.times(frame))), strength)
 
 
-_BOOK = (SNAPSHOT, DELTA)
+_BOOK = (SNAPSHOT, DELTA, WITNESS)
 
 DEFECTS = (
     Defect(

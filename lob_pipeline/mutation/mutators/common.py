@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, SNAPSHOT, Frame, Recording
+from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, SNAPSHOT, TRADE, Frame, Recording
 from lob_pipeline.mutation.mutant import Dose, Make, Mutant, one, span
 from lob_pipeline.mutation.naive_book import book_after
 from lob_pipeline.mutation.wire import Levels, Wire
@@ -43,6 +44,23 @@ def graded(kinds: tuple[str, ...], change: Change, test: Test | None = None) -> 
         Dose("a span", editing(kinds, change, span, test)),
         Dose("one message", editing(kinds, change, one, test), strength="small"),
     ]
+
+
+def untraded(make: Make) -> Make:
+    """Return a mutator that does the same to the recording without its trades, which is then the clean one.
+
+    What is consistent in itself and has no trade to be held against is seen by another source of the book alone.
+    """
+
+    def made(recording: Recording, wire: Wire, rng: np.random.Generator) -> Mutant | None:
+        left = replace(recording, frames=tuple(f for f in recording.frames if f.kind != TRADE))
+        names = {f.file for f in left.frames}
+        calls = tuple(some for call in recording.calls if (some := tuple(n for n in call if n in names)))
+        left = replace(left, name=f"{recording.name}, no trades", calls=calls)
+        mutant = make(left, wire, rng)
+        return replace(mutant, clean=mutant.clean or left) if mutant is not None else None
+
+    return made
 
 
 def without_empty(recording: Recording, wire: Wire, indices: Sequence[int]) -> Recording:

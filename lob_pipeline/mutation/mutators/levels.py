@@ -12,7 +12,7 @@ import numpy as np
 
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.markets import instrument
-from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, QUOTE, SNAPSHOT, TRADE, Frame, Recording
+from lob_pipeline.mutation.frames import BOOK_KINDS, DELTA, QUOTE, SNAPSHOT, TRADE, WITNESS, Frame, Recording
 from lob_pipeline.mutation.mutant import Defect, Dose, Make, Mutant, one, span
 from lob_pipeline.mutation.mutators.common import any_level, applied_deltas, closed_up, editing, every, is_zero
 from lob_pipeline.mutation.naive_book import NaiveBook, book_after
@@ -97,7 +97,7 @@ def _times_ten(place: tuple[Any, Any], factor: Decimal) -> None:
 
 
 def _scale(wire: Wire, frame: Frame, column: int, factor: Decimal) -> None:
-    if frame.kind in BOOK_KINDS:
+    if frame.kind in (*BOOK_KINDS, WITNESS):
         for side in wire.levels(frame):
             for level in side:
                 _times_ten((level, column), factor)
@@ -138,8 +138,8 @@ def _option(name: str, factor: str) -> Make:
     return make
 
 
-_ALL = (SNAPSHOT, DELTA, TRADE, QUOTE)
-_BOOK = (SNAPSHOT, DELTA)
+_BOOK = (SNAPSHOT, DELTA, WITNESS)  # who reads prices or sizes wrongly does so in every depth
+_ALL = (*_BOOK, TRADE, QUOTE)
 
 DEFECTS = (
     Defect(

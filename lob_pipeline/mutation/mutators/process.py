@@ -10,7 +10,7 @@ from lob_pipeline.book.depth import ASK_LOTS, ASK_TICKS, BID_LOTS, BID_TICKS
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.tables import LEVELS, ROW
 from lob_pipeline.core.units import NS_PER_DAY
-from lob_pipeline.mutation.frames import DELTA, QUOTE, SNAPSHOT, TRADE, Frame, Recording
+from lob_pipeline.mutation.frames import DELTA, QUOTE, SNAPSHOT, TRADE, WITNESS, Frame, Recording
 from lob_pipeline.mutation.mutant import Defect, Dose, Make, Mutant, one
 from lob_pipeline.mutation.mutators.common import applied_deltas, editing, snapshot_at
 from lob_pipeline.mutation.wire import Wire
@@ -204,7 +204,7 @@ DEFECTS = (
         "check that examined zero rows passes",
         "an empty and an all-invalid partition enter; no check may pass on no row",
         [
-            Dose("no book message", _nothing((SNAPSHOT, DELTA))),
+            Dose("no book message", _nothing((SNAPSHOT, DELTA, WITNESS))),
             Dose("a snapshot alone", _snapshot_alone),
             Dose("every row invalid", _all_invalid),
             Dose("no trade and no quote", _nothing((TRADE, QUOTE))),
