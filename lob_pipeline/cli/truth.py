@@ -39,6 +39,10 @@ def truth(
     seed: Annotated[int, typer.Option(help="with --seeds: the first of them")] = 1,
     minutes: Annotated[int, typer.Option(min=5, max=1440, help="with --seeds: minutes of market")] = 30,
     instants: Annotated[int, typer.Option(min=1, help="with --seeds: random instants a market")] = 1000,
+    beside: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--beside", metavar="MARKET DATES", help="with --seeds: the bracket of a recording's labels too"),
+    ] = None,
     clock: ClockOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -49,7 +53,7 @@ def truth(
     """
     from lob_pipeline.core.errors import BadInputError
     from lob_pipeline.core.instrument import parse_market
-    from lob_pipeline.core.units import parse_date
+    from lob_pipeline.core.units import parse_date, parse_dates
 
     named, day = parse_market(market), parse_date(date).isoformat()
     if probes is None and not seeds:
@@ -58,7 +62,7 @@ def truth(
         emit(write_truth(open_home(home), named, day, out), as_json, _lines)
         return 0
     from lob_pipeline.sim.config import SimConfig
-    from lob_pipeline.stages.probes import score_day, score_lines, score_markets
+    from lob_pipeline.stages.probes import recorded_bracket, score_day, score_lines, score_markets
 
     if named.venue != "sim" or out is not None or (probes is not None and seeds):
         raise BadInputError(
@@ -71,6 +75,9 @@ def truth(
     config = SimConfig(seed=seed, days=1, minutes=minutes, first_day=day, market=market)
     with progress("truth") as update:
         report = score_markets(config, seeds, instants, update)
+    if beside is not None:
+        recording = recorded_bracket(open_home(home), parse_market(beside[0]), parse_dates(beside[1]), clock)
+        report["recordings"] = [recording]
     emit(report, as_json, score_lines)
     return 0
 

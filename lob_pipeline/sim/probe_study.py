@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lob_pipeline.core.columns import Columns
+from lob_pipeline.core.units import NS_PER_MS
 from lob_pipeline.labels.day import DecisionRows, label_columns, make_tape, run_day
-from lob_pipeline.labels.spec import Fees, LabelConfig
+from lob_pipeline.labels.spec import MODEL_NAME, Fees, LabelConfig
 from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.sim.day import new_session
 from lob_pipeline.sim.day import run_day as simulate_day
@@ -85,8 +86,7 @@ def study(
 ) -> dict[str, Any]:
     """Return the score of the queue models over the markets of ``seeds``, on both feeds, as plain JSON types.
 
-    ``blur_points``: what batching adds: proportional fill rate as published − event by event, over the same orders.
-    ``median_width_points``: of the markets' own brackets.
+    ``median_width_points``: of the markets' own brackets. ``blur``: what batching alone does (``_blur``), by model.
     """
     looks = []
     for i, seed in enumerate(seeds):
@@ -103,8 +103,22 @@ def study(
             "median_width_points": float(np.median([bracket["width_points"] for bracket in brackets])),
             "markets": {one.seed: bracket for one, bracket in zip(looks, brackets, strict=True)},
         }
-    published, exact = (out["feeds"][feed]["models"] for feed in (PUBLISHED, UNBATCHED))
-    out["blur_points"] = {
-        model: round(published[model]["bias_points"] - exact[model]["bias_points"], 4) for model in published
-    }
+    exact, published = compare(looks, UNBATCHED), compare(looks, PUBLISHED)
+    out["blur"] = {name: _blur(exact, published, model) for model, name in MODEL_NAME.items()}
     return out
+
+
+def _blur(exact: Comparison, published: Comparison, model: int) -> dict[str, float]:
+    """Return what batching alone does to a model's labels: published − event by event, of the same orders."""
+    for name in ("ts_ns", "side"):
+        if not np.array_equal(exact.truth[name], published.truth[name]):
+            raise ValueError("the two feeds judge different orders")
+    before, after = exact.filled(model), published.filled(model)
+    wait = [np.where(one.delay_ns(model) >= 0, one.delay_ns(model), one.life_ns) for one in (exact, published)]
+    markout = [one.markouts(model, np.ones(len(before), np.bool_))["5s"]["bias_bps"] for one in (exact, published)]
+    return {
+        "fill_points": round(100.0 * float(after.mean() - before.mean()), 4),
+        "outcome_differs_points": round(100.0 * float((after != before).mean()), 4),
+        "wait_ms": round(float((wait[1] - wait[0]).mean()) / NS_PER_MS, 3),
+        "markout_5s_bps": round(markout[1] - markout[0], 4),
+    }

@@ -16,8 +16,16 @@ import pyarrow.parquet as pq
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.errors import BadInputError, RefusedError
 from lob_pipeline.core.instrument import Market
-from lob_pipeline.core.markets import instrument
-from lob_pipeline.labels.spec import LABELS_TABLE, MARKOUT_NS, MODEL_SUFFIX, LabelConfig
+from lob_pipeline.core.markets import settings
+from lob_pipeline.labels.spec import (
+    LABELS_TABLE,
+    MARKOUT_NS,
+    MODEL_SUFFIX,
+    OPTIMISTIC,
+    PESSIMISTIC,
+    PROPORTIONAL,
+    LabelConfig,
+)
 from lob_pipeline.lake.columns import arrow_schema, to_arrow, to_numpy
 from lob_pipeline.lake.home import Home
 from lob_pipeline.lake.paths import PartitionKey
@@ -74,7 +82,7 @@ def score_day(home: Home, market: Market, date: str, path: Path, clock: str | No
     columns = [*_KEYS, *(name + suffix for suffix in MODEL_SUFFIX.values() for name in _FATE)]
     markouts = [f"markout_{h}_bps{suffix}" for h in MARKOUT_NS for suffix in MODEL_SUFFIX.values()]
     columns += [name for name in markouts if name in LABELS_TABLE.names]
-    key = PartitionKey("labels", market, date, clock or instrument(market).clock)
+    key = PartitionKey("labels", market, date, clock or str(settings(market, home.markets)["clock"]))
     with open_partition(home, key, LABELS_TABLE) as labels:
         stored = labels.read(columns)
     place = {order: i for i, order in enumerate(zip(stored["ts_ns"].tolist(), stored["side"].tolist(), strict=True))}
@@ -113,9 +121,51 @@ def score_lines(report: dict[str, Any]) -> Iterator[str]:
             f"median width {found['median_width_points']:.2f} points"
         )
         yield from _feed_lines(found)
-    yield "blur of batching (published - event by event): " + "  ".join(
-        f"{model} {points:+.2f} points" for model, points in report["blur_points"].items()
-    )
+    yield "blur of batching (published - event by event):"
+    for model, blur in report["blur"].items():
+        yield (
+            f"  {model:13} fill {blur['fill_points']:+.2f} points, {blur['outcome_differs_points']:.2f} % of orders "
+            f"end otherwise, wait {blur['wait_ms']:+,.0f} ms, 5 s markout {blur['markout_5s_bps']:+.3f} bps"
+        )
+    for beside in report.get("recordings", []):
+        days = f"{beside['days'][0]}..{beside['days'][-1]}"
+        yield (
+            f"recorded {beside['market']} {days}: bracket {beside['pessimistic']:.1%} to {beside['optimistic']:.1%}, "
+            f"width {beside['width_points']:.2f} points; {beside['orders']:,} orders, {beside['distinct_fills']:,} "
+            "distinct fills"
+        )
+
+
+def recorded_bracket(home: Home, market: Market, dates: list[str], clock: str | None = None) -> dict[str, Any]:
+    """Return the bracket of the fill rate that the lake's labels of a recording give: its width needs no truth.
+
+    ``distinct_fills``: distinct (t_fill, side) of the proportional model. Raises ``RefusedError`` where labels are
+    absent or no row is valid.
+    """
+    names = ["ts_ns", "side", "valid", "t_arrive_ns", "fill_delay_ns", *(f"filled{s}" for s in MODEL_SUFFIX.values())]
+    parts: list[Columns] = []
+    for date in dates:
+        key = PartitionKey("labels", market, date, clock or str(settings(market, home.markets)["clock"]))
+        with open_partition(home, key, LABELS_TABLE) as labels:
+            stored = labels.read(names)
+        valid = np.asarray(stored["valid"], np.bool_)
+        parts.append({name: np.ma.getdata(column)[valid] for name, column in stored.items()})
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    if not len(rows["ts_ns"]):
+        raise RefusedError(f"{market} {dates[0]}..{dates[-1]}: no label is valid, so there is no bracket")
+    rate = {name: float(rows["filled" + suffix].mean()) for name, suffix in MODEL_SUFFIX.items()}
+    filled = rows["filled"].astype(np.bool_)
+    fills = np.stack([rows["t_arrive_ns"] + rows["fill_delay_ns"], rows["side"].astype(np.int64)], axis=1)[filled]
+    return {
+        "market": str(market),
+        "days": dates,
+        "orders": len(rows["ts_ns"]),
+        "distinct_fills": len(np.unique(fills, axis=0)),
+        "pessimistic": round(rate[PESSIMISTIC], 4),
+        "proportional": round(rate[PROPORTIONAL], 4),
+        "optimistic": round(rate[OPTIMISTIC], 4),
+        "width_points": round(100.0 * (rate[OPTIMISTIC] - rate[PESSIMISTIC]), 3),
+    }
 
 
 def _feed_lines(found: dict[str, Any]) -> Iterator[str]:
