@@ -16,6 +16,7 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.sim import makers as mm
 from lob_pipeline.sim.config import FlowParams
 from lob_pipeline.sim.engine import key_of
+from lob_pipeline.sim.parts import Informed, Metaorders
 from lob_pipeline.sim.rng import normal, uniform
 from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, MatchingState
 
@@ -25,6 +26,7 @@ VALUE, HEAT_BUY, HEAT_SELL, HEAT_VALUE, REGIME, ACTIVITY, MOOD = 0, 1, 2, 3, 4, 
 TOUCH_BID, TOUCH_ASK, DEEP, IMPROVE, CANCEL_QUICK, CANCEL_PATIENT = 0, 1, 2, 3, 4, 5
 NOISE_BUY, NOISE_SELL, JUMP, PULL, ARBITRAGE, TURN, QUOTE = 6, 7, 8, 9, 10, 11, 12
 KINDS = 13
+HEAT_CAP = 100.0
 # activity by UTC hour, mean 1: quiet before Europe opens, busiest when New York does
 _NIGHT = (1.1, 0.95, 0.85, 0.75, 0.7, 0.7, 0.75, 0.9, 1.0, 0.95, 0.9, 0.9)
 _DAYTIME = (1.05, 1.35, 1.6, 1.5, 1.3, 1.15, 1.05, 1.0, 0.95, 0.85, 0.85, 0.9)
@@ -32,19 +34,30 @@ SEASON = np.array([*_NIGHT, *_DAYTIME])
 
 
 class Agents(NamedTuple):
-    """Random stream, latent state (places named above) and the makers' part."""
+    """Random stream of the background, latent state (places named above), and the parts with a state of their own."""
 
     rng: npt.NDArray[np.uint64]
     latent: npt.NDArray[np.float64]
     makers: mm.Makers
+    metaorders: Metaorders
+    informed: Informed
 
 
 @njit(cache=True)
 def imbalance(engine: MatchingState) -> float:
-    """Return (bid − ask) / (bid + ask) of the best queues, in lots."""
+    """Return (bid − ask) / (bid + ask) of the best queues, in lots; 0 where both are empty."""
     bid = engine.lots[BID_SIDE, key_of(BID_SIDE, engine.best[BID_SIDE])]
     ask = engine.lots[ASK_SIDE, key_of(ASK_SIDE, engine.best[ASK_SIDE])]
-    return (bid - ask) / (bid + ask)
+    return (bid - ask) / (bid + ask) if bid + ask > 0 else 0.0
+
+
+@njit(cache=True)
+def excite(agents: Agents, heat: int, more: float) -> None:
+    """Raise an excitement (``HEAT_BUY``, ``HEAT_SELL``, ``HEAT_VALUE``) by ``more``, up to ``HEAT_CAP`` per second.
+
+    Excitement breeds events that breed excitement; under parameters that breed more than they lose it would not end.
+    """
+    agents.latent[heat] = min(agents.latent[heat] + more, HEAT_CAP)
 
 
 @njit(cache=True)
@@ -60,7 +73,8 @@ def rates(engine: MatchingState, agents: Agents, params: FlowParams, out: npt.ND
     """Write the intensity of each kind of event (per second) and return their sum."""
     latent = agents.latent
     busy = latent[ACTIVITY]
-    flow = math.sqrt(busy)
+    heat = latent[HEAT_BUY] + latent[HEAT_SELL] + latent[HEAT_VALUE]
+    flow = math.sqrt(busy) * (1.0 + params.heat_flow * heat)
     lean = imbalance(engine)
     spread = engine.best[ASK_SIDE] - engine.best[BID_SIDE]
     for side in range(2):
@@ -83,7 +97,7 @@ def rates(engine: MatchingState, agents: Agents, params: FlowParams, out: npt.ND
     out[TURN] = params.mood_rate
     out[QUOTE] = 0.0
     for maker in range(mm.MAKERS):
-        moved = abs(agents.makers.quoted_value[maker] - latent[VALUE]) > 2.0
+        moved = abs(agents.makers.quoted_value[maker] - latent[VALUE]) > params.maker_urgent_ticks
         out[QUOTE] += params.maker_urgent_rate if moved else flow * params.maker_rate
     return out.sum()
 
@@ -97,11 +111,11 @@ def each_second(agents: Agents, params: FlowParams, t_us: int) -> None:
     hour = (t_us % 86_400_000_000) / 3_600_000_000.0
     at = np.int64(hour)
     season = SEASON[at] + (hour - at) * (SEASON[(at + 1) % 24] - SEASON[at])
-    latent[ACTIVITY] = season * math.exp(latent[REGIME] - 0.5 * params.regime_sigma**2)
+    latent[ACTIVITY] = season**params.season_strength * math.exp(latent[REGIME] - 0.5 * params.regime_sigma**2)
     if uniform(rng) < params.burst_rate:
-        latent[HEAT_VALUE] += params.burst_value_heat
-        latent[HEAT_BUY] += params.burst_noise_heat
-        latent[HEAT_SELL] += params.burst_noise_heat
+        excite(agents, HEAT_VALUE, params.burst_value_heat)
+        excite(agents, HEAT_BUY, params.burst_noise_heat)
+        excite(agents, HEAT_SELL, params.burst_noise_heat)
 
 
 @njit(cache=True)

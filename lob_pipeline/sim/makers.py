@@ -16,7 +16,6 @@ from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, NO_PRICE, MatchingState, 
 MAKERS = 4
 LAYERS = 8
 FIRST_GROUP = 2  # engine groups of the makers' orders; 0 and 1 are the quick and the patient background
-_SKEW_TICKS = 3.0
 # ticks behind the first quote: each maker has its own spacing, so their layers rarely share a price
 OFFSETS = np.array(
     [[round(spacing * layer**1.5) for layer in range(LAYERS)] for spacing in (2.0, 3.1, 4.7, 6.4)], np.int64
@@ -59,7 +58,7 @@ def requote(
     A layer within a quarter of its distance stays where it is and keeps its place in the queue.
     """
     load = makers.inventory_lots[maker] / params.maker_inventory_lots
-    reference = value - _SKEW_TICKS * max(-1.0, min(1.0, load))
+    reference = value - params.maker_skew_ticks * max(-1.0, min(1.0, load))
     for side in range(2):
         step = 1 if side == ASK_SIDE else -1
         first = np.int64(math.floor(reference)) + (1 if side == ASK_SIDE else 0)
@@ -68,10 +67,11 @@ def requote(
             first = opposite + step
         heavy = load > 1.0 if side == BID_SIDE else load < -1.0
         for layer in range(LAYERS):
-            wanted = first + step * OFFSETS[maker, layer]
+            behind = int(params.maker_spacing * OFFSETS[maker, layer])
+            wanted = int(first + step * behind)
             slot = makers.slot[maker, side, layer]
             if slot >= 0 and engine.order_id[slot] == makers.order_id[maker, side, layer]:
-                if abs(engine.order_price[slot] - wanted) * 4 <= OFFSETS[maker, layer] and not (heavy and layer == 0):
+                if abs(engine.order_price[slot] - wanted) * 4 <= behind and not (heavy and layer == 0):
                     continue
                 cancel(engine, slot)
             makers.slot[maker, side, layer] = -1

@@ -8,19 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.sim.agents import act, deep_order, remote_order
+from lob_pipeline.sim.agents import act, deep_order, refill, remote_order
 from lob_pipeline.sim.config import FlowParams, SignalParams
 from lob_pipeline.sim.engine import LIMIT, level_count, recentre, submit
 from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
+from lob_pipeline.sim.informed import informed_step
+from lob_pipeline.sim.metaorders import metaorders_step
 from lob_pipeline.sim.order_log import order_log_is_full
+from lob_pipeline.sim.parts import FAR_US, INFORMED_NEXT_US, META_NEXT_US
+from lob_pipeline.sim.plan import Plan, plan_step
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
 from lob_pipeline.sim.signals import Signals, step
-from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, NOW, WINDOW, MatchingState, Tape
+from lob_pipeline.sim.state import ANCHOR, BID_SIDE, CAPACITY, NO_PRICE, NOW, WINDOW, MatchingState, Tape
 
 NOW_US, PUBLISH_US, SECOND_US, UPDATE_ID, STEP_US, SIGNAL_US = 0, 1, 2, 3, 4, 5  # places in Session.clock
+PLAN_US = 8
 _SECOND = 1_000_000
 _OPENING_ORDERS = 900
+_LONGEST_WAIT_S = 1e6
 _RESERVE = 2  # levels kept, as a multiple of those shown
 LATEST_MS = 4  # messages are built up to this long after the engine time they show
 
@@ -34,6 +40,7 @@ class Session(NamedTuple):
     clock: npt.NDArray[np.int64]
     signals: Signals
     shape: SignalParams
+    plan: Plan
 
 
 @njit(cache=True)
@@ -77,10 +84,15 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         full = out.n[0] + 1 >= out.cts_ms.size or out.n[1] + 4 * depth > out.row_lots.size
         if full or tape.n[0] + CAPACITY > tape.lots.size or order_log_is_full(engine.log, 2 * CAPACITY):
             return False
+        if engine.best[0] == NO_PRICE or engine.best[1] == NO_PRICE:
+            refill(engine, tape, agents, params, clock[NOW_US])
         total = rates(engine, agents, params, intensity)
-        wait = exponential(agents.rng) / total
-        event_us = clock[NOW_US] + 1 + np.int64(wait * 1e6)
-        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], clock[SIGNAL_US])
+        event_us = FAR_US
+        if total > 0.0:
+            event_us = clock[NOW_US] + 1 + np.int64(min(exponential(agents.rng) / total, _LONGEST_WAIT_S) * 1e6)
+        informed_us, meta_us = agents.informed.clock[INFORMED_NEXT_US], agents.metaorders.clock[META_NEXT_US]
+        planned_us = min(clock[SIGNAL_US], clock[PLAN_US], informed_us, meta_us)
+        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], planned_us)
         next_us = min(event_us, due_us)
         decay(agents, params, (next_us - clock[NOW_US]) * 1e-6)
         clock[NOW_US] = engine.scalars[NOW] = next_us
@@ -106,6 +118,12 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
             clock[SECOND_US] += _SECOND
         elif next_us == clock[SIGNAL_US]:
             clock[SIGNAL_US] = step(engine, tape, agents, session.signals, session.shape, next_us)
+        elif next_us == clock[PLAN_US]:
+            clock[PLAN_US] = plan_step(engine, tape, agents, session.plan, params, next_us)
+        elif next_us == informed_us:
+            informed_step(engine, tape, agents, params, next_us)
+        elif next_us == meta_us:
+            metaorders_step(engine, tape, agents, params, next_us)
         else:
             publish_now(session, out, next_us // 1000)
             schedule(session, next_us)

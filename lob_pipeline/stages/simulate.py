@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None,
             "market": config.market,
             "seed": config.seed,
             "edge_bps": config.edge_bps,
-            "config": {**asdict(config), "flow": config.flow._asdict(), "shape": config.shape._asdict()},
+            "config": config.to_json(),
             "versions": {"numba": numba.__version__, "numpy": np.__version__},
             "days": {
                 d.date: {

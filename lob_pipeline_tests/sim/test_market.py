@@ -23,6 +23,7 @@ from lob_pipeline.core.units import day_start_ns
 from lob_pipeline.sim.config import FlowParams, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.day import new_session
 from lob_pipeline.sim.publish import new_messages
+from lob_pipeline.sim.records import as_record
 from lob_pipeline.sim.session import PUBLISH_US, run
 from lob_pipeline.sim.state import CAPACITY, new_tape
 from lob_pipeline.sim.wire import Wire
@@ -160,7 +161,7 @@ def test_published_book_is_the_engines_own_at_every_instant() -> None:
     for _ in range(400):
         out = new_messages(4, 8 * config.depth)
         tape.n[0] = 0
-        assert run(session, tape, out, config.flow, int(session.clock[PUBLISH_US]) + 1)
+        assert run(session, tape, out, as_record(config.acting), int(session.clock[PUBLISH_US]) + 1)
         for line in wire.book_bytes(out).tobytes().split(b"\r\n")[:-1]:
             apply(book, json.loads(line))
         live = np.flatnonzero(engine.order_id >= 0)
