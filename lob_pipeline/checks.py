@@ -33,7 +33,7 @@ _SHOWN = 8
 # The checks that the UI knows of each table: the gates of its stage, and drift. A partition whose stage runs
 # another gate is still held back by it (the gate is in the manifest); a test keeps this list complete.
 CHECKS: dict[str, tuple[str, ...]] = {
-    "l2_events": (PUBLISHED, "schema", "messages", "verifiable_start"),
+    "l2_events": (PUBLISHED, "schema", "messages", "verifiable_start", "segment_ledger_match"),
     "trades": (PUBLISHED, "schema", "trade_rows"),
     "quotes": (PUBLISHED, "schema"),
     "book_snapshots": (

@@ -66,7 +66,8 @@ class Audits:
                 self._after = (moved, update_id)
             return
         self._compare(at, last_id, update_id, side, price, size)
-        self.books.append({"update_id": update_id, "sha256": digest(side, price, size)})
+        if self.mode != BRIDGE:  # one of limited depth is no closing book: the carried one holds far levels too
+            self.books.append({"update_id": update_id, "sha256": digest(side, price, size)})
 
     def _compare(
         self, book: BookState, last_id: int, update_id: int, side: Int8Array, price: Int64Array, size: Int64Array

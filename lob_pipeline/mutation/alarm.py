@@ -55,6 +55,8 @@ def alarm_of(clean: Recording, mutant: Mutant, good: Outcome, found: Judgement) 
     if found.how == "not judged":
         return None
     reference = mutant.clean or clean
+    if not reference.frames:
+        return None  # files of a recorder
     first = sum(1 for i in reference.where(*BOOK_KINDS) if i < mutant.at)
     last = len(mutant.recording.where(*BOOK_KINDS))
     lo, hi, step = first, last, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from lob_pipeline.mutation.frames import DELTA, SNAPSHOT, Frame, Recording
@@ -74,10 +75,7 @@ def walk(recording: Recording, wire: Wire) -> Iterator[tuple[int, Frame, NaiveBo
 
 def book_after(recording: Recording, wire: Wire, index: int) -> NaiveBook:
     """Return the book after the frame ``index`` (empty before the first snapshot)."""
-    found = NaiveBook()
-    for i, _, book in walk(recording, wire):
-        if i > index:
-            break
-        if book is not None:
-            found = book
-    return found.copy()
+    found: NaiveBook | None = None
+    for _, _, book in walk(replace(recording, frames=recording.frames[: index + 1]), wire):
+        found = book
+    return found.copy() if found is not None else NaiveBook()

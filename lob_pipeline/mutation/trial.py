@@ -22,6 +22,8 @@ from lob_pipeline.stages.build_books import build_books
 from lob_pipeline.stages.ingest import ingest
 from lob_pipeline.stages.result import StageResult
 
+HOME = "home"
+"""Where the scratch home stands among a recording's files: a recorder's are given as ``home/segments/...``."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a scratch home needs no disk; removed with the trial
 
 
@@ -67,6 +69,7 @@ def run_trial(recording: Recording) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="lob-mutant-", dir=_scratch()) as folder:
         root = Path(folder)
         for name, data in recording.files().items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(data)
         outcome = Outcome()
         try:
@@ -83,7 +86,7 @@ def _scratch() -> str | None:
 
 
 def _run(root: Path, recording: Recording, outcome: Outcome) -> None:
-    home, market = Home(root / "home"), parse_market(recording.market)
+    home, market = Home(root / HOME), parse_market(recording.market)
     results: dict[tuple[str, str], StageResult] = {}
     for call in recording.calls:
         paths, keep = [root / name for name in call], len(recording.calls) > 1

@@ -22,6 +22,7 @@ from lob_pipeline.stages.ingest_merge import FileFacts
 from lob_pipeline.stages.ingest_pass import DayPass
 from lob_pipeline.stages.ingest_sources import Registered
 from lob_pipeline.stages.result import StageResult
+from lob_pipeline.stages.segment_ledger import segment_ledger_match
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Built:
         market = self.instrument.market
         for date, day in self.days.items():
             day.checksums = checksums_of([f for f in self._facts_of(known, date) if f.book is not None])
+            day.recorded = segment_ledger_match(self.home, market, date, known)
             after = known.closes(market, date)
             if after is not None and after.book is not None and not day.marked and not day.archive:
                 day.mark(after.book.first)

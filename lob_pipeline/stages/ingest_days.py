@@ -83,6 +83,8 @@ class DayBuild:
         self.arrived_id: int | None = None
         self.checksums: tuple[int, int] | None = None
         """The venue's checksums of the day's book, compared and equal; set before the day is sealed."""
+        self.recorded: list[CheckOutcome] = []
+        """What the recorder's ledger says of the day's segments (``stages.segment_ledger``); set before it is sealed."""
         self.carried = self.marked = False
 
     def __enter__(self) -> DayBuild:
@@ -241,7 +243,7 @@ class DayBuild:
         return None if refused else self._writers[0].content_sha256
 
     def _event_outcomes(self) -> list[CheckOutcome]:
-        return [*self._gates.outcomes(), *checksum_gate(self.checksums)]
+        return [*self._gates.outcomes(), *checksum_gate(self.checksums), *self.recorded]
 
     def seal(self, code_fingerprint: str, inputs: dict[str, str], extra: dict[str, Any]) -> list[Manifest]:
         """Finish the three staged files with their gates; the lake is not touched."""

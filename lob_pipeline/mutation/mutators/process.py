@@ -13,6 +13,7 @@ from lob_pipeline.core.units import NS_PER_DAY
 from lob_pipeline.mutation.frames import DELTA, QUOTE, SNAPSHOT, TRADE, WITNESS, Frame, Recording
 from lob_pipeline.mutation.mutant import Defect, Dose, Make, Mutant, one
 from lob_pipeline.mutation.mutators.common import applied_deltas, editing, snapshot_at
+from lob_pipeline.mutation.mutators.recorder import RECORDER_DOSES
 from lob_pipeline.mutation.wire import Wire
 
 _TS = ROW["ts_ns"]
@@ -193,8 +194,10 @@ DEFECTS = (
     Defect(
         21,
         "restart overwrites the start of the recording",
-        "the recorder opens its file anew: later bytes over the first ones; or the later part under the same day",
+        "the recorder opens its file anew: later bytes over the first ones; or the later part under the same day; "
+        "its segments, beside the ledger that lists them: the first ones gone, replaced or shortened",
         [
+            *RECORDER_DOSES,
             Dose("later bytes over the first", _overwritten_in_place),
             Dose("only the later part is left", _overwritten_whole),
         ],
