@@ -84,7 +84,7 @@ class DayBuild:
         self.checksums: tuple[int, int] | None = None
         """The venue's checksums of the day's book, compared and equal; set before the day is sealed."""
         self.recorded: list[CheckOutcome] = []
-        """What the recorder's ledger says of the day's segments (``stages.segment_ledger``); set before it is sealed."""
+        """What the recorder's ledger says of the day's segments (``stages.segment_ledger``); set before sealing."""
         self.carried = self.marked = False
 
     def __enter__(self) -> DayBuild:
