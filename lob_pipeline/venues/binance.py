@@ -27,7 +27,7 @@ from lob_pipeline.venues.lines import (
 )
 
 _STAMP = re.compile(rb"([0-9]+) [ \t\r]*")
-_STREAM = re.compile(r"([a-z0-9_]+)@(depth|trade|aggTrade|bookTicker|markPrice)(?:@(\d+)(ms|s))?\Z", re.ASCII)
+_STREAM = re.compile(r"([a-z0-9_]+)@(depth|trade|aggTrade|bookTicker|markPrice)(?:@(\d{1,18})(ms|s))?\Z", re.ASCII)
 _KINDS = {
     "depthUpdate": f.DEPTH,
     "trade": f.TRADE,

@@ -62,6 +62,7 @@ CASES = [
     ("bybit_csv", b",781369.2", b"", 3, "10 columns as in the header, found 9"),
     ("bybit_csv", b",65114.1,", b",65114.15,", 3, "multiple of the tick 0.1"),
     ("binance_futures", b'@depth@0ms', b'@depth20@0ms', 6, "a stream <symbol>@depth"),
+    ("binance_futures", b'@depth@0ms', b'@depth@109223372036854775807ms', 6, "a stream <symbol>@depth"),
     ("binance_futures", b'"t":3535186032', b'"T":3535186032', 2, "each key once"),
     ("binance_futures", b'"pu":68,', b'"pu":-1,', 6, '"pu" to be a non-negative integer'),
     ("binance_futures", b"1680652700441833 ", b"168065270044183 ", 5, "16 digits (microseconds) or 19"),
