@@ -261,7 +261,7 @@ class SimConfig:
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON types, parameters by name."""
         held = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: value._asdict() if isinstance(value, tuple) else value for name, value in held.items()}
+        return {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in held.items()}
 
     @property
     def instrument(self) -> Instrument:
