@@ -46,7 +46,7 @@ def drawn_signals(config: SimConfig, date: str) -> Signals:
     start_us, end_us = session_start_us(config, date), day_start_us(date) + DAY_US
     shape = config.shape._replace(move_s=config.horizon_s)
     drift = shape.drift_bps or drift_bps(config.edge_bps, config.horizon_s)
-    return draw_signals(config.seed, parse_date(date).toordinal(), start_us, end_us, drift, shape)
+    return draw_signals(config.market_seed, parse_date(date).toordinal(), start_us, end_us, drift, shape)
 
 
 def day_signals(config: SimConfig, date: str) -> Signals:
