@@ -45,6 +45,11 @@ class Quotes:
         """Return the row in force at each time, −1 before the first (after the last message with time ≤ t)."""
         return np.searchsorted(self.time_ns, time_ns, side="right") - 1
 
+    def mid(self, time_ns: Ints) -> npt.NDArray[np.float64]:
+        """Return the mid in ticks in force at each time, NaN before the first message."""
+        row = self.at(time_ns)
+        return np.where(row < 0, np.nan, (self.bid[row] + self.ask[row]) / 2.0)
+
     def decisions(self, from_us: Ints) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
         """Return the decision row of each instant (int64 (n,), µs, ascending): the first of the grid at or after it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.archive import GzipFile, ZipMember, write_whole
 from lob_pipeline.sim.config import SimConfig, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
-from lob_pipeline.sim.earned import Earned, together, told
+from lob_pipeline.sim.earned import Earned, Floats, together, told
+from lob_pipeline.sim.injected import inject
 from lob_pipeline.sim.oracle_tape import OracleTape
+from lob_pipeline.sim.own_ledger import OwnLedger
+from lob_pipeline.sim.plan import draw_plan
 from lob_pipeline.sim.planted import day_signals, drift_bps, signals_to_json
 from lob_pipeline.sim.probe_day import ProbeDay
+from lob_pipeline.sim.quotes import QuoteTape
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.stats import MarketSeries, describe
 from lob_pipeline.sim.wire import TRADES_HEADER, Wire, new_trade_state
@@ -33,7 +37,10 @@ TRUTH_FILE = "truth.json"
 
 @dataclass(frozen=True)
 class SimulatedDay:
-    """The archive files of one day (relative names with SHA-256) and what its market looked like."""
+    """The archive files of one day (relative names with SHA-256) and what its market looked like.
+
+    ``minute_mid``: mid in ticks at every whole minute of the session, float64, NaN before the first message.
+    """
 
     date: str
     book: str
@@ -43,6 +50,9 @@ class SimulatedDay:
     signals: list[dict[str, Any]]
     oracle: dict[str, Earned]
     probes: dict[str, Any] | None = None
+    own_orders: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    minute_mid: Floats = field(default_factory=lambda: np.empty(0), repr=False)
 
 
 @dataclass(frozen=True)
@@ -95,20 +105,32 @@ def _json_bytes(data: dict[str, Any]) -> bytes:
     return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a run adds to a market. ``probes``: random instants a day; ``faults``: kinds put into the written files."""
+
+    probes: int = 0
+    faults: tuple[str, ...] = ()
+
+
 def _write_day(
-    out: Path, config: SimConfig, date: str, session: Session, progress: Callable[[float], None], instants: int
+    out: Path, config: SimConfig, date: str, session: Session, progress: Callable[[float], None], extras: Extras
 ) -> SimulatedDay:
-    symbol = config.instrument.market.symbol
+    symbol, day = config.instrument.market.symbol, parse_date(date).toordinal()
     member = f"{date}_{symbol}_ob{config.depth}.data"
     book, trades = out / f"{member}.zip", out / f"{symbol}{date}.csv.gz"
-    wire, ids = Wire.of(config.instrument, config.depth), new_trade_state(config.seed, parse_date(date).toordinal())
+    wire, ids = Wire.of(config.instrument, config.depth), new_trade_state(config.market_seed, day)
     series, tape, signals = MarketSeries(), OracleTape(), day_signals(config, date)
-    probes = ProbeDay(config, date, instants) if instants else None
+    plan, quotes = draw_plan(config, date), QuoteTape()
+    own = OwnLedger(plan.own)
+    probes = ProbeDay(config, date, extras.probes) if extras.probes else None
     start_us, length_us = session_start_us(config, date), config.minutes * 60_000_000
     with ZipMember(book, member) as book_file, GzipFile(trades) as trades_file:
         trades_file.write(TRADES_HEADER)
-        for chunk in run_day(config, date, session):
+        for chunk in run_day(config, date, session, plan):
             series.add(chunk.messages, chunk.trades)
+            quotes.add(chunk.messages)
+            own.add(chunk.trades)
             if len(signals.start_us):
                 tape.add(chunk.messages, chunk.trades)
             if probes is not None:
@@ -116,22 +138,43 @@ def _write_day(
             book_file.write(wire.book_bytes(chunk.messages))
             trades_file.write(wire.trade_bytes(chunk.trades, ids))
             progress(min(1.0, (chunk.until_us - start_us) / length_us))
+    faults = inject(book, trades, extras.faults, config.market_seed, day)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (book, trades)}
     oracle = tape.judge(config, signals)
     planted = signals_to_json(signals, config)
     fates = None if probes is None else write_probes(out / probes_file(date, symbol), probes.truth())
-    return SimulatedDay(date, book.name, trades.name, hashes, describe(series), planted, oracle, fates)
+    minutes_ns = (start_us + np.arange(config.minutes + 1) * 60_000_000) * 1000
+    return SimulatedDay(
+        date,
+        book.name,
+        trades.name,
+        hashes,
+        describe(series),
+        planted,
+        oracle,
+        fates,
+        own.rows(),
+        [fault.to_json() for fault in faults],
+        quotes.done().mid(minutes_ns),
+    )
 
 
-def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None, probes: int = 0) -> SimReport:
+def simulate(
+    out_dir: Path,
+    config: SimConfig,
+    progress: Progress | None = None,
+    probes: int = 0,
+    faults: tuple[str, ...] = (),
+) -> SimReport:
     """Write the market of ``config`` into ``out_dir`` and return what was written.
 
     A day is ``DATE_SYMBOL_ob200.data.zip`` and ``SYMBOLDATE.csv.gz``; beside them stand ``instruments-info.json`` and
     ``truth.json`` (seed, parameters, planted edge, hashes, realised statistics, and with an edge every signal and what
     the oracles earned). The same config gives the same bytes under one version of numba and numpy.
     ``probes``: random instants a day whose orders' true fates go into ``DATE_SYMBOL_probes.parquet`` (both sides of
-    each; ``sim/probe_table.py``); they change nothing else. ``progress(fraction, text)`` is called every ten simulated
-    minutes.
+    each; ``sim/probe_table.py``); they change nothing else. ``faults``: kinds of ``sim/injected.py`` to put into the
+    written files, one of each a day; the truth says where, and its statistics are of the market before.
+    ``progress(fraction, text)`` is called every ten simulated minutes.
     Raises ``BadInputError`` when the folder cannot be made or the edge not planted, ``LobError`` when the folder cannot
     be written to the end.
     """
@@ -153,7 +196,7 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None,
                 if progress is not None:
                     progress((done + share) / config.days, date)
 
-            days.append(_write_day(out, config, date, session, update, probes))
+            days.append(_write_day(out, config, date, session, update, Extras(probes, faults)))
         truth = {
             "market": config.market,
             "seed": config.seed,
@@ -166,6 +209,8 @@ def simulate(out_dir: Path, config: SimConfig, progress: Progress | None = None,
                     "statistics": d.statistics,
                     "signals": d.signals,
                     "probes": d.probes,
+                    "own_orders": d.own_orders,
+                    "faults": d.faults,
                     "oracle": told(d.oracle) if config.edge_bps else None,
                 }
                 for d in days
