@@ -42,7 +42,7 @@ def draw_instants(config: SimConfig, date: str, instants: int, labels: LabelConf
             f"--probes {instants}: {config.minutes} minutes a day hold {max(0, room)} instants whose labels begin and "
             "end within the day; ask for fewer or simulate longer days"
         )
-    stream = new_stream(config.seed, _PROBE_STREAM + parse_date(date).toordinal())
+    stream = new_stream(config.market_seed, _PROBE_STREAM + parse_date(date).toordinal())
     drawn: dict[int, None] = {}
     while len(drawn) < min(instants, room - instants):  # the smaller of the set and its complement
         drawn[below(stream, room)] = None
