@@ -109,10 +109,10 @@ class FlowParams(NamedTuple):
     meta_participation: float = 0.08
     meta_market_share: float = 0.5
     meta_patience_s: float = 1800.0
-    informed_share: float = 0.5
-    informed_lead_s: float = 1.5
+    informed_share: float = 0.8
+    informed_lead_s: float = 12.0
     informed_rate: float = 3.0
-    informed_take_share: float = 0.7
+    informed_take_share: float = 0.9
     informed_queue_share: float = 0.9
     informed_margin_ticks: float = 1.0
     regime_seconds: float = 900.0
@@ -175,6 +175,7 @@ class SimConfig:
     are independent of each other, so a day generated alone equals the same day of a longer run.
     ``edge_bps``: the planted edge: what a taker who knows every signal earns a trade, net of the spread, before fees
     (``sim/taker.py`` has the definition); 0 is a market without signals. ``horizon_s``: how long a drift takes.
+    ``preset``: the name under which ``sim/presets.py`` keeps the parameters; it chooses nothing.
     ``depth``: levels a side that the archive shows. ``message_ms``: time between book messages.
     ``parts``: which parts of the market act (``sim/parts.py``). ``order_log``: whether chunks carry every change of
     every order (``sim/order_log.py``).
@@ -191,6 +192,7 @@ class SimConfig:
     edge_bps: float = 0.0
     horizon_s: float = 20.0
     market: str = "sim.BTCUSDT"
+    preset: str = "by-hand"
     depth: int = 200
     message_ms: int = 100
     opening_price_quote: int = 60_000

@@ -2,9 +2,13 @@
 
 A jump is drawn as ever; with probability ``informed_share`` it is announced to them alone and happens
 ``informed_lead_s`` later. Until then they act ``informed_rate`` times a second on the side it favours: they take what
-is offered short of where the value will be, most of the best queue at a time, or else join the best. So what they fill
-was about to lose, and they fill whole queues at once: orders at the end of a queue that are filled fast were on the
-wrong side more often than those that waited (adverse selection: Glosten and Milgrom, J. Financial Economics 14, 1985).
+is offered short of where the value will be, most of the best queue at a time, or else join the best. What their trading
+tells the market comes off the jump, so the price goes where it was to go, sooner (Kyle, Econometrica 53, 1985).
+
+Adverse selection is built in: while they know something they clear one best queue after the other, so whoever joins one
+on the wrong side then, at its end, is filled within a second and has most of the move before him; in quiet times an
+order is filled late, by small takers, when those ahead of it have gone (Glosten and Milgrom, J. Financial Economics 14,
+1985). The lead must be long against the time an order waits, else orders of any age meet the move alike.
 """
 
 from __future__ import annotations
@@ -55,6 +59,18 @@ def announced(informed: Informed, params: FlowParams, ticks: float, t_us: int) -
 
 
 @njit(cache=True)
+def _spend(informed: Informed, ticks: float, step: int) -> None:
+    """Take ``ticks`` off the jumps to come in direction ``step``: what their own trading has told the market."""
+    clock = informed.clock
+    for i in range(clock[KNOWN_COUNT]):
+        place = (clock[KNOWN] + i) % PENDING
+        if informed.ticks[place] * step > 0.0:
+            spent = min(ticks, abs(informed.ticks[place]))
+            informed.ticks[place] -= step * spent
+            ticks -= spent
+
+
+@njit(cache=True)
 def _trade(engine: MatchingState, tape: Tape, agents: Agents, params: FlowParams, ticks: float, t_us: int) -> None:
     """Trade once, knowing that the value is going to move by ``ticks``: take if that pays, else join the best."""
     rng = agents.informed.rng
@@ -67,7 +83,9 @@ def _trade(engine: MatchingState, tape: Tape, agents: Agents, params: FlowParams
     if pays and uniform(rng) < params.informed_take_share:
         shown = engine.lots[1 - side, key_of(1 - side, offered)]
         lots = int(max(1.0, shown * params.informed_queue_share * (0.5 + uniform(rng))))
+        before = agents.latent[VALUE]
         take(engine, tape, agents, params, side, limit, lots, INFORMED_GROUP, t_us)
+        _spend(agents.informed, abs(agents.latent[VALUE] - before), step)
     elif engine.best[side] != NO_PRICE:
         lots = lognormal_lots(rng, params.large_order_lots, params.large_order_log_sigma, _LARGEST_ORDER_LOTS)
         submit(engine, tape, t_us, side, engine.best[side], lots, INFORMED_GROUP, POST_ONLY)
