@@ -32,10 +32,10 @@ def _say(line: str) -> None:
 
 def _simulated(home: Home, seed: int, edge_bps: float) -> tuple[list[Path], dict[str, Any]]:
     """Return the archive files of the demo's market and its truth; simulate them where they are absent."""
-    from lob_pipeline.sim.config import SimConfig
+    from lob_pipeline.sim.presets import FITTED, configured
     from lob_pipeline.stages.simulate import simulate
 
-    out = home.root / "sim" / f"seed-{seed}-edge-{edge_bps:g}"
+    out = home.root / "sim" / f"{FITTED}-seed-{seed}-edge-{edge_bps:g}"
     done = out / "demo.json"
     if done.exists():
         kept = json.loads(done.read_text("utf-8"))
@@ -45,7 +45,7 @@ def _simulated(home: Home, seed: int, edge_bps: float) -> tuple[list[Path], dict
             return paths, kept["report"]
     started = time.monotonic()
     _say(f"simulate         seed {seed}: {DAYS} days of {MINUTES // 60} hours, about a minute")
-    config = SimConfig(seed=seed, days=DAYS, minutes=MINUTES, first_day="2026-01-05", edge_bps=edge_bps)
+    config = configured(FITTED, seed=seed, days=DAYS, minutes=MINUTES, first_day="2026-01-05", edge_bps=edge_bps)
     report = simulate(out, config, progress=_stage_progress("simulate"))
     data = report.to_json()
     paths = [Path(p) for p in data["files"]]

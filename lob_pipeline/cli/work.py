@@ -111,6 +111,20 @@ def simulate(
     probes: Annotated[
         int, typer.Option(min=0, help="random instants a day whose orders' true fates are written beside the truth")
     ] = 0,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", help="several symbols, for example BTCUSDT,ETHUSDT: a folder each")
+    ] = None,
+    common_share: Annotated[
+        float, typer.Option("--common-share", help="with --symbols: part of the value's jumps that they share")
+    ] = 0.7,
+    own_every_s: Annotated[
+        float, typer.Option("--own-every-s", help="real orders of your own, about so many seconds apart; 0: none")
+    ] = 0.0,
+    own_lots: Annotated[float, typer.Option("--own-lots", help="lots of each of them")] = 1000.0,
+    faults: Annotated[
+        str, typer.Option("--faults", help="faults to put into the files, at places the truth tells: kinds, or all")
+    ] = "",
+    preset: Annotated[str, typer.Option("--preset", help="btcusdt-2023 (fitted) or by-hand")] = "btcusdt-2023",
     compare: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -129,19 +143,36 @@ def simulate(
     Example: lob simulate --seed 7 --days 1 --minutes 30 --out /tmp/market
     """
     from lob_pipeline.core.errors import BadInputError
-    from lob_pipeline.sim.config import SimConfig
+    from lob_pipeline.sim.config import OwnParams
+    from lob_pipeline.sim.injected import parse_faults
+    from lob_pipeline.sim.presets import configured
 
-    config = SimConfig(
-        seed=seed, days=days, minutes=minutes, first_day=first_day, edge_bps=edge_bps, horizon_s=horizon_s
+    own = OwnParams(every_s=own_every_s, lots=own_lots)
+    config = configured(
+        preset,
+        seed=seed,
+        days=days,
+        minutes=minutes,
+        first_day=first_day,
+        edge_bps=edge_bps,
+        horizon_s=horizon_s,
+        common_share=common_share if symbols is not None else 0.0,
+        own=own,
     )
     if compare is not None:
         return _compare(compare, config, seeds, out, home, as_json)
     if out is None:
         raise BadInputError("nothing to do: name a folder with --out, or a recording with --compare MARKET DATES")
     from lob_pipeline.stages.simulate import simulate as start
+    from lob_pipeline.stages.simulate_symbols import parse_symbols, simulate_symbols
 
+    kinds = parse_faults(faults)
     with progress("simulate") as update:
-        report = start(out, config, progress=update, probes=probes)
+        if symbols is not None:
+            several = simulate_symbols(out, config, parse_symbols(symbols), update, probes, kinds)
+            emit(several.to_json(), as_json)
+            return 0
+        report = start(out, config, progress=update, probes=probes, faults=kinds)
     emit(report.to_json(), as_json)
     return 0
 

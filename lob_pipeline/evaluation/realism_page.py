@@ -21,8 +21,8 @@ def render(report: dict[str, Any], curves: list[dict[str, Any]], command: str) -
     kind = "good" if report["enough"] else "bad"
     parts = [
         f"<header><h1>Simulated beside {escape(report['market'])}</h1>",
-        f'<p class="under">{escape(days)}, {report["seconds"]:.0f} s; simulated stretches of the same length, seeds '
-        f"{first} to {last}; made by <code>{escape(command)}</code></p></header>",
+        f'<p class="under">{escape(days)}, {report["seconds"]:.0f} s; preset {escape(report["preset"])}, '
+        f"stretches of the same length, seeds {first} to {last}; made by <code>{escape(command)}</code></p></header>",
         f'<section class="cards"><div class="card {kind}"><div class="what">realism</div><div class="headline">'
         f"{report['held']} of {report['of']} statistics lie within {report['largest_ratio']:g} times the recording's "
         "own distance</div><p>The recording's own distance is that between its halves, over every way of cutting eight "

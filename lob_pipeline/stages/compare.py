@@ -47,9 +47,10 @@ def compare(
         simulated.append(measure(simulated_view(replace(config, seed=config.seed + k), len(real.time_ms))))
         if progress is not None:
             progress((k + 1) / seeds, f"seed {config.seed + k}")
-    report = told(market, dates, real.seconds, config.seed, seeds, table(found, simulated))
+    report = told(market, dates, real.seconds, config, seeds, table(found, simulated))
     path = out or default_page(home, market, dates)
-    command = f"lob simulate --seed {config.seed} --compare {market} {_span(dates)} --seeds {seeds}"
+    seeding = f"--seed {config.seed} --seeds {seeds} --preset {config.preset}"
+    command = f"lob simulate --compare {market} {_span(dates)} {seeding}"
     _write(path, render(report, curves(found, simulated), command))
     return {**report, "page": str(path)}
 
@@ -98,14 +99,17 @@ def _span(dates: list[str]) -> str:
     return dates[0] if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
 
 
-def told(market: Market, dates: list[str], seconds: float, seed: int, seeds: int, rows: list[Row]) -> dict[str, Any]:
+def told(
+    market: Market, dates: list[str], seconds: float, config: SimConfig, seeds: int, rows: list[Row]
+) -> dict[str, Any]:
     """Return the report of a finished table."""
     held = sum(row.holds for row in rows)
     return {
         "market": str(market),
         "dates": dates,
         "seconds": seconds,
-        "seeds": [seed, seed + seeds - 1],
+        "preset": config.preset,
+        "seeds": [config.seed, config.seed + seeds - 1],
         "statistics": [row.to_json() for row in rows],
         "held": held,
         "of": len(rows),
@@ -118,7 +122,7 @@ def compare_lines(report: dict[str, Any]) -> Iterator[str]:
     """Yield the table as text."""
     first, last = report["seeds"]
     about = f"{report['market']} {_span(report['dates'])}, {report['seconds']:.0f} s"
-    yield f"{about}, beside simulated stretches of seeds {first} to {last}"
+    yield f"{about}, beside preset {report['preset']}, seeds {first} to {last}"
     yield f"{'statistic':24} {'real to real':>24}   {'simulated to real':>24}   {'ratio':>5}  at the interval's ends"
     for row in report["statistics"]:
         yield f"{row['statistic']:24} {_distance(row['real_to_real'])}   {_distance(row['simulated_to_real'])}   " + (
