@@ -144,6 +144,15 @@ def own_due_us(own: OwnOrders) -> int:
 
 
 @njit(cache=True)
+def own_acts(own: OwnOrders, t_us: int) -> bool:
+    """Return whether an order or a cancel is due at the venue at ``t_us``."""
+    for i in range(own.at[FIRST], own.at[NEXT]):
+        if own.due_us[i] <= t_us:
+            return True
+    return False
+
+
+@njit(cache=True)
 def own_step(
     engine: MatchingState, tape: Tape, agents: Agents, own: OwnOrders, params: OwnParams, flow: FlowParams, t_us: int
 ) -> None:

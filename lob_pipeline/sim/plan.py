@@ -12,7 +12,7 @@ from lob_pipeline.core.units import parse_date
 from lob_pipeline.sim.common import Common, common_due_us, common_step, draw_common, no_common
 from lob_pipeline.sim.config import DAY_US, FlowParams, OwnParams, SimConfig, day_start_us, session_start_us
 from lob_pipeline.sim.flow import Agents
-from lob_pipeline.sim.own_orders import own_due_us, own_step
+from lob_pipeline.sim.own_orders import own_acts, own_due_us, own_step
 from lob_pipeline.sim.own_script import OwnOrders, draw_own_orders, no_own_orders
 from lob_pipeline.sim.state import MatchingState, Tape
 
@@ -42,6 +42,12 @@ def draw_plan(config: SimConfig, date: str) -> Plan:
 def plan_due_us(plan: Plan) -> int:
     """Return when something planned is next due."""
     return min(common_due_us(plan.common), own_due_us(plan.own))
+
+
+@njit(cache=True)
+def plan_acts(plan: Plan, t_us: int) -> bool:
+    """Return whether what is due at ``t_us`` touches the market: a shared jump, an order or a cancel that arrives."""
+    return common_due_us(plan.common) <= t_us or own_acts(plan.own, t_us)
 
 
 @njit(cache=True)

@@ -16,7 +16,7 @@ from lob_pipeline.sim.informed import informed_step
 from lob_pipeline.sim.metaorders import metaorders_step
 from lob_pipeline.sim.order_log import order_log_is_full
 from lob_pipeline.sim.parts import FAR_US, INFORMED_NEXT_US, META_NEXT_US
-from lob_pipeline.sim.plan import Plan, plan_step
+from lob_pipeline.sim.plan import Plan, plan_acts, plan_step
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
 from lob_pipeline.sim.signals import Signals, step
@@ -72,6 +72,24 @@ def publish_now(session: Session, out: Messages, cts_ms: int) -> None:
 
 
 @njit(cache=True)
+def follow_plan(session: Session, tape: Tape, params: FlowParams) -> bool:
+    """Do what the plan has next, between two events of the market, and return whether it acted on the market.
+
+    Looking on (the load, a decision) leaves the market as it was, to the last bit.
+    """
+    engine, agents, clock, plan = session.engine, session.agents, session.clock, session.plan
+    now_us = clock[PLAN_US]
+    acts = plan_acts(plan, now_us)
+    if acts:
+        decay(agents, params, (now_us - clock[NOW_US]) * 1e-6)
+        clock[NOW_US] = engine.scalars[NOW] = now_us
+    clock[PLAN_US] = plan_step(engine, tape, agents, plan, params, now_us)
+    if acts and (engine.best[0] == NO_PRICE or engine.best[1] == NO_PRICE):
+        refill(engine, tape, agents, params, now_us)
+    return acts
+
+
+@njit(cache=True)
 def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_us: int) -> bool:
     """Run the market until ``until_us``; publish what falls due before it.
 
@@ -90,9 +108,14 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         event_us = FAR_US
         if total > 0.0:
             event_us = clock[NOW_US] + 1 + np.int64(min(exponential(agents.rng) / total, _LONGEST_WAIT_S) * 1e6)
-        informed_us, meta_us = agents.informed.clock[INFORMED_NEXT_US], agents.metaorders.clock[META_NEXT_US]
-        planned_us = min(clock[SIGNAL_US], clock[PLAN_US], informed_us, meta_us)
-        due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], planned_us)
+        while True:
+            informed_us, meta_us = agents.informed.clock[INFORMED_NEXT_US], agents.metaorders.clock[META_NEXT_US]
+            planned_us = min(clock[SIGNAL_US], informed_us, meta_us)
+            due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], planned_us)
+            if clock[PLAN_US] > min(event_us, due_us):
+                break
+            if follow_plan(session, tape, params):  # what comes next was drawn before, and stays
+                total = rates(engine, agents, params, intensity)
         next_us = min(event_us, due_us)
         decay(agents, params, (next_us - clock[NOW_US]) * 1e-6)
         clock[NOW_US] = engine.scalars[NOW] = next_us
@@ -118,8 +141,6 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
             clock[SECOND_US] += _SECOND
         elif next_us == clock[SIGNAL_US]:
             clock[SIGNAL_US] = step(engine, tape, agents, session.signals, session.shape, next_us)
-        elif next_us == clock[PLAN_US]:
-            clock[PLAN_US] = plan_step(engine, tape, agents, session.plan, params, next_us)
         elif next_us == informed_us:
             informed_step(engine, tape, agents, params, next_us)
         elif next_us == meta_us:
