@@ -17,6 +17,7 @@ from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.earned import Earned, together
 from lob_pipeline.sim.oracle_tape import TAKER, OracleTape
 from lob_pipeline.sim.planted import HORIZON_S, drawn_signals
+from lob_pipeline.sim.presets import FITTED, configured
 from lob_pipeline.sim.quotes import QuoteTape
 from lob_pipeline.sim.taker import taker_trades
 
@@ -47,6 +48,7 @@ def oracle(config: SimConfig, seeds: Iterable[int], maker: bool = True) -> Itera
 def main(arguments: list[str] | None = None) -> int:
     """Print what the oracles earn: by seed, then together, mean edge in bps before fees with its 95 % interval."""
     parser = argparse.ArgumentParser(prog="python -m lob_pipeline.sim.oracle", description=main.__doc__)
+    parser.add_argument("--preset", default=FITTED, help="the market")
     parser.add_argument("--edge-bps", type=float, default=10.0, help="0: the same instants in a null market")
     parser.add_argument("--horizon-s", type=float, default=None, help=f"default {SimConfig.horizon_s:g}")
     parser.add_argument("--seeds", type=int, default=10, help="how many")
@@ -56,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--calibrate", action="store_true", help="by drift and horizon: the table of sim/planted.py")
     options = parser.parse_args(arguments)
     horizon_s = SimConfig.horizon_s if options.horizon_s is None else options.horizon_s
-    config = SimConfig(days=1, minutes=options.minutes, edge_bps=options.edge_bps, horizon_s=horizon_s)
+    config = configured(
+        options.preset, days=1, minutes=options.minutes, edge_bps=options.edge_bps, horizon_s=horizon_s
+    )
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     if options.calibrate:
         horizons = HORIZON_S.tolist() if options.horizon_s is None else [options.horizon_s]

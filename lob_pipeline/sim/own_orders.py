@@ -146,10 +146,10 @@ def own_due_us(own: OwnOrders) -> int:
 @njit(cache=True)
 def own_acts(own: OwnOrders, t_us: int) -> bool:
     """Return whether an order or a cancel is due at the venue at ``t_us``."""
+    due = FAR_US
     for i in range(own.at[FIRST], own.at[NEXT]):
-        if own.due_us[i] <= t_us:
-            return True
-    return False
+        due = min(due, own.due_us[i])
+    return due <= t_us
 
 
 @njit(cache=True)

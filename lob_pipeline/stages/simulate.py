@@ -179,7 +179,7 @@ def simulate(
     be written to the end.
     """
     out = Path(out_dir)
-    drift_bps(config.edge_bps, config.horizon_s)  # an edge that cannot be planted is refused before anything is made
+    drift_bps(config.edge_bps, config.horizon_s, config.preset)  # what cannot be planted is refused before any work
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

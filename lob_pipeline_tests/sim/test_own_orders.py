@@ -16,7 +16,7 @@ from lob_pipeline.sim.order_log import ADD, CANCEL, FILL
 from lob_pipeline.sim.own_ledger import OwnLedger
 from lob_pipeline.sim.own_script import JOINS, RESTS, TAKES, OwnOrders, draw_own_orders, scripted
 from lob_pipeline.sim.plan import Plan, no_plan
-from lob_pipeline.sim.quotes import Quotes, QuoteTape
+from lob_pipeline.sim.quotes import QuoteTape
 from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE
 from lob_pipeline.stages.simulate import simulate
 
@@ -88,7 +88,7 @@ def test_impact_grows_with_size_and_points_with_the_order() -> None:
         """Return how much higher the mid stands within half a second than without the order, in ticks."""
         shift = session_start_us(config, config.first_day) - START_US
         own = script((120.0, TAKES, side, lots), seed=seed)
-        made = run(own._replace(decide_us=own.decide_us + shift, at=own.at + [shift, 0, 0]), config=config)
+        made = run(own._replace(decide_us=own.decide_us + shift, at=own.at + np.array([shift, 0, 0])), config=config)
         before, after = made["quotes"].mid(np.array([at_ns, at_ns + 500 * 10**6]))
         return float(after - before)
 

@@ -21,15 +21,15 @@ from lob_pipeline.sim.config import DAY_US, FlowParams, SignalParams, SimConfig,
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.flow import VALUE
 from lob_pipeline.sim.planted import (
-    COST_BPS,
+    DRIFT_LINES,
     HORIZON_S,
     MAX_DRIFT_BPS,
-    SLOPE,
     day_signals,
     drawn_signals,
     drift_bps,
     signals_to_json,
 )
+from lob_pipeline.sim.presets import PRESETS
 from lob_pipeline.sim.session import Session
 from lob_pipeline.sim.signals import SIGNAL_GROUP, draw_signals
 from lob_pipeline.sim.state import CAPACITY, FREE
@@ -111,21 +111,25 @@ def test_a_market_without_an_edge_has_times_for_an_oracle_but_no_signals() -> No
     drawn, planted = drawn_signals(null, null.first_day), drawn_signals(PLANTED, null.first_day)
     np.testing.assert_array_equal(drawn.start_us, planted.start_us)
     assert len(day_signals(null, null.first_day).start_us) == 0
-    assert drift_bps(0.0, 20.0) == 0.0
+    assert drift_bps(0.0, 20.0, "by-hand") == 0.0
     with pytest.raises(BadInputError, match="--edge-bps 60"):
-        drift_bps(60.0, 20.0)
+        drift_bps(60.0, 20.0, "by-hand")
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(10.0, 60.0), st.floats(2.0, 25.0), st.floats(0.1, 3.0))
 def test_a_larger_edge_takes_a_larger_drift(horizon: float, edge: float, more: float) -> None:
-    assert 0 < drift_bps(edge, horizon) < drift_bps(edge + more, horizon) <= MAX_DRIFT_BPS
+    for preset in PRESETS:
+        assert 0 < drift_bps(edge, horizon, preset) < drift_bps(edge + more, horizon, preset) <= MAX_DRIFT_BPS
+    with pytest.raises(BadInputError, match="no drift was measured for preset 'nosuch'"):
+        drift_bps(edge, horizon, "nosuch")
 
 
 @pytest.mark.parametrize("at", range(len(HORIZON_S)))
-def test_the_measured_lines_are_met(at: int) -> None:
-    drift = drift_bps(10.0, float(HORIZON_S[at]))
-    assert SLOPE[at] * drift - COST_BPS[at] == pytest.approx(10.0)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_measured_lines_are_met(preset: str, at: int) -> None:
+    drift = drift_bps(10.0, float(HORIZON_S[at]), preset)
+    assert DRIFT_LINES[preset].slope[at] * drift - DRIFT_LINES[preset].cost_bps[at] == pytest.approx(10.0)
 
 
 def shown(session: Session, side: int) -> tuple[int, int]:
@@ -172,7 +176,7 @@ def test_the_book_leans_in_the_lead_and_the_value_drifts_by_just_so_much_in_the_
     assert not np.array(theirs)[before].any()
     assert np.median(np.array(theirs)[lead]) > 15_000
     assert np.mean(np.array(lean)[lead]) * first["direction"] > 0.15
-    assert moved[after] == pytest.approx(first["direction"] * drift_bps(10.0, 20.0), rel=0.02)
+    assert moved[after] == pytest.approx(first["direction"] * drift_bps(10.0, 20.0, "by-hand"), rel=0.02)
     gone = (clock > at["end_ns"] + SHAPE.fade_s + 1) & (clock < at["end_ns"] + SHAPE.fade_s + 4)
     assert gone.any()
     assert not np.array(theirs)[gone].any()
