@@ -58,6 +58,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "top_of_book_in_force",
         "rows_in_force",
         "quote_clock_match",
+        "updates_in_time",
         "depth_agreement",
         "closing_snapshot_match",
         "boundary_match",

@@ -152,7 +152,9 @@ class Certificate:
             shown = verdict == FOLLOWS
             tops = marks[:, [M_BID, M_BID_LOTS, M_ASK, M_ASK_LOTS]]
             at = first[shown]
-            self.quotes.messages(events.update_id[at], tops[shown], events.ts_event_ns[at])
+            self.quotes.messages(
+                events.update_id[at], tops[shown], events.ts_event_ns[at], events.prev_update_id[at]
+            )
         seen = Seen(events, starts, marks, seq)
         for witness in self.witnesses:
             witness.chunk(seen)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lob_pipeline.book.quote_span import QuoteSpan
 from lob_pipeline.book.state import Int64Array
 from lob_pipeline.core.columns import Columns
 from lob_pipeline.core.outcome import CheckOutcome, judge
@@ -83,6 +84,7 @@ class QuoteMatch:
     time_equal: int = 0
     messages_in_force: InForce = field(default_factory=InForce)
     rows_in_force: InForce = field(default_factory=InForce)
+    spans: QuoteSpan = field(default_factory=QuoteSpan)
     _held: Int64Array = field(default_factory=lambda: np.empty((0, _WIDTH), np.int64))
     _done: bool = False
     _span: tuple[int, int, int] | None = None  # receive times of the first and last quote so far, and their number
@@ -115,9 +117,13 @@ class QuoteMatch:
         self.rows_equal += same
         self._force(self.rows_in_force, ids[seen], shown)
 
-    def messages(self, update_ids: Int64Array, tops: Int64Array, ts_ns: Int64Array) -> None:
+    def messages(
+        self, update_ids: Int64Array, tops: Int64Array, ts_ns: Int64Array, prev_ids: Int64Array | None = None
+    ) -> None:
         """Compare the book after messages (tops int64 (n, 4)); then forget the quotes before the last message's."""
         n, same = self._compare(update_ids, tops)
+        if prev_ids is not None:
+            self.spans.add(update_ids, prev_ids, ts_ns, self._held)
         self.compared += n
         self.equal += same
         self._force(self.messages_in_force, update_ids, tops)
@@ -154,8 +160,8 @@ class QuoteMatch:
         into.add((quotes[at[lives], 1:5] == shown[lives]).all(axis=1))
 
     def outcomes(self) -> list[CheckOutcome]:
-        """Return ``top_of_book_match``, ``top_of_book_on_rows``, ``top_of_book_in_force``, ``rows_in_force`` and
-        ``quote_clock_match``: those that had something to compare with."""
+        """Return ``top_of_book_match``, ``top_of_book_on_rows``, ``top_of_book_in_force``, ``rows_in_force``,
+        ``quote_clock_match`` and ``updates_in_time``: those that had something to compare with."""
         out = []
         if self.compared:
             out.append(_equal("top_of_book_match", self.compared, self.equal, "messages"))
@@ -183,7 +189,7 @@ class QuoteMatch:
                     message=f"{differ} of {self.timed} messages have another time than the quote of the same id",
                 )
             )
-        return out
+        return out + self.spans.outcomes()
 
     def facts(self) -> dict[str, Any]:
         """Return the certificate's ``top_of_book_in_force`` and ``quote_clock_match``."""

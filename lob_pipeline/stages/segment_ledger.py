@@ -38,7 +38,8 @@ def segment_ledger_match(home: Home, market: Market, date: str, known: Registere
         lines = [line for line in _closed(home) if line["market"] == str(market) and line["lane"] == "main"]
     except LobError as error:
         return [judge(NAME, False, examined=0, judged=0, message=str(error))]
-    here = [line for line in lines if date in segment_days(line)]
+    paths = {line["path"] for line in lines if date in segment_days(line)}
+    here = [line for line in lines if line["path"] in paths]  # a path that was written twice lost what it held first
     given, names = {s.sha256 for s in own}, {s.name for s in own}
     faults, waiting = [], 0
     for line in here:

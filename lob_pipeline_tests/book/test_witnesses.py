@@ -168,6 +168,7 @@ def test_some_book_passes_each_check_of_every_feed() -> None:
     passed = {name for name, o in outcomes.items() if o.status == "passed"}
     elsewhere = {"bridges_applied", "closing_snapshot_match", "boundary_match", "snapshot_continues", "warm_rows"}
     elsewhere |= {"spread_sanity", "trade_tick_tight", "lots_on_grid", "quote_clock_match", "trade_clock"}
+    elsewhere.add("updates_in_time")  # of feeds with several quotes a message
     elsewhere |= {f"trade_quote_{what}" for what in ("sides", "spread", "near")} | {"depth_agreement"}
     assert set(BOOK_CHECKS) - passed - elsewhere == set()
     assert certificate_window(outcomes) == DEPTH

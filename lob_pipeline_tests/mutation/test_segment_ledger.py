@@ -141,6 +141,24 @@ def _facts_of(one: Recorded, k: int, **changes: Any) -> dict[str, Any]:
     return {n: v for n, v in lines[k].items() if n not in keep} | changes
 
 
+def test_a_path_written_twice_is_a_loss_also_where_another_day_was_lost(
+    parts: list[list[Heard]], tmp_path: Path
+) -> None:
+    """The first bytes held the day before alone: no file of it is left, and this day stands on the later bytes."""
+    one = record(tmp_path, parts)
+    day_ns = 86_400 * 10**9
+    before = _facts_of(one, 0)
+    one.note(
+        "closed",
+        reason="stop",
+        **before | {"content_sha256": "1" * 64} | {n: before[n] - day_ns for n in ("first_wall_ns", "last_wall_ns")},
+    )
+    found = gate(one.ingest())
+    assert found is not None
+    assert found.refuses
+    assert (found.facts["listed"], found.facts["not_as_listed"]) == (4, 1)
+
+
 def test_segments_that_wait_keep_the_day_unjudged_until_they_come(parts: list[list[Heard]], tmp_path: Path) -> None:
     one = record(tmp_path, parts)
     early = gate(one.ingest(one.paths[2]))
