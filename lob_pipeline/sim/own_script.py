@@ -68,16 +68,27 @@ def scripted(
     if not fits or np.any(np.diff(decide_us) < 0) or not np.isin(side, (BID_SIDE, ASK_SIDE)).all() or np.any(lots < 1):
         raise ValueError("a script of own orders: expected ascending instants, kinds 0 to 2, sides 0 and 1, lots")
     blank = [np.full(n, -1, np.int64) for _ in range(9)]
-    first = int(decide_us[0]) if n else FAR_US
+    price, arrive_us, order_id, slot, ahead, busy, spike, called_us, end_us = blank
     return OwnOrders(
-        *(np.asarray(column, np.int64) for column in (decide_us, kind, side, lots)),
-        *blank,
-        np.full(n, UNDECIDED, np.int64),
-        np.zeros(n, np.int64),
-        np.full(n, FAR_US, np.int64),
-        new_stream(seed, _STREAM + day),
-        np.array([first - 60 * _US if n else FAR_US, 0, 0], np.int64),
-        np.array([-1.0, 0.0, 0.0]),
+        decide_us=np.asarray(decide_us, np.int64),
+        kind=np.asarray(kind, np.int64),
+        side=np.asarray(side, np.int64),
+        lots=np.asarray(lots, np.int64),
+        price=price,
+        arrive_us=arrive_us,
+        order_id=order_id,
+        slot=slot,
+        ahead=ahead,
+        busy=busy,
+        spike=spike,
+        called_us=called_us,
+        end_us=end_us,
+        end=np.full(n, UNDECIDED, np.int64),
+        state=np.zeros(n, np.int64),
+        due_us=np.full(n, FAR_US, np.int64),
+        rng=new_stream(seed, _STREAM + day),
+        at=np.array([int(decide_us[0]) - 60 * _US if n else FAR_US, 0, 0], np.int64),
+        load=np.array([-1.0, 0.0, 0.0]),
     )
 
 

@@ -59,7 +59,7 @@ def load(home: Home, date: str) -> Block:
     with open_partition(home, PartitionKey("labels", MARKET, date, CLOCK), LABELS_TABLE) as rows:
         found = rows.read(["ts_ns", "side", "valid", *wanted])
     at = np.searchsorted(ts_ns, np.asarray(found["ts_ns"], np.int64))
-    side = np.where(np.asarray(found["side"]) > 0, 0, 1)
+    side = np.where(np.asarray(found["side"], np.int8) > 0, 0, 1)
     label = {n: np.full((len(ts_ns), 2), np.nan) for n in wanted}
     for name in wanted:
         label[name][at, side] = np.ma.filled(np.ma.asarray(found[name]).astype(np.float64), np.nan)
