@@ -33,7 +33,8 @@ def no_plan() -> Plan:
 def draw_plan(config: SimConfig, date: str) -> Plan:
     """Return the plan of the session of ``date``: the factor by ``config.seed`` alone, own orders by the market."""
     day, start_us, end_us = parse_date(date).toordinal(), session_start_us(config, date), day_start_us(date) + DAY_US
-    common = draw_common(config.seed, day, start_us, end_us, config.common_share, config.flow)
+    whole = config.acting._replace(value_rate=config.flow.value_rate, burst_value_heat=config.flow.burst_value_heat)
+    common = draw_common(config.seed, day, start_us, end_us, config.common_share, whole)
     own = draw_own_orders(config.market_seed, day, start_us, end_us, config.own)
     return Plan(common, own, config.own)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.tables import BOOK_SNAPSHOTS, L2_EVENTS, TRADES
+from lob_pipeline.demo import known_truth
 from lob_pipeline.labels.day import decision_rows, label_day, make_tape
 from lob_pipeline.labels.spec import Fees, LabelConfig
 from lob_pipeline.labels.stream import NEEDED
@@ -83,6 +84,19 @@ def test_a_planted_market_passes_every_gate_and_its_labels_are_the_oracles(plant
         told = report.days[0].oracle[name].edge_bps
         np.testing.assert_allclose(told[: len(by_hand)], by_hand, rtol=0, atol=1e-9)
         assert len(told) - len(by_hand) <= (1 if name == TAKER else 0)  # his last trade ends before a label's span does
+
+
+def test_the_demo_tells_what_was_planted_and_what_knowing_it_was_worth(planted: tuple[Home, SimReport]) -> None:
+    _, report = planted
+    lines = list(known_truth(report.truth, 2, 2.0, 5.5))
+    assert "an edge of 10 bps net of the spread was planted (seed 2)" in lines[0]
+    assert "5.5 bps a crossing one" in lines[0]
+    for line, name in zip(lines[1:], (TAKER, "pessimistic"), strict=True):
+        said = report.truth["oracle"][name]
+        assert f"earned {said['mean_edge_bps']:+.2f} bps" in line
+        assert f"({said['trades']} trades)" in line
+    (null,) = known_truth({"edge_bps": 0.0}, 3, 2.0, 5.5)
+    assert "null market (seed 3)" in null
 
 
 def test_a_linear_model_of_the_book_sees_the_drift(planted: tuple[Home, SimReport]) -> None:
