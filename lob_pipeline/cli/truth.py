@@ -39,6 +39,9 @@ def truth(
     seed: Annotated[int, typer.Option(help="with --seeds: the first of them")] = 1,
     minutes: Annotated[int, typer.Option(min=5, max=1440, help="with --seeds: minutes of market")] = 30,
     instants: Annotated[int, typer.Option(min=1, help="with --seeds: random instants a market")] = 1000,
+    preset: Annotated[str, typer.Option("--preset", help="with --seeds: btcusdt-2023 (fitted) or by-hand")] = (
+        "btcusdt-2023"
+    ),
     beside: Annotated[
         tuple[str, str] | None,
         typer.Option("--beside", metavar="MARKET DATES", help="with --seeds: the bracket of a recording's labels too"),
@@ -61,7 +64,7 @@ def truth(
 
         emit(write_truth(open_home(home), named, day, out), as_json, _lines)
         return 0
-    from lob_pipeline.sim.config import SimConfig
+    from lob_pipeline.sim.presets import configured
     from lob_pipeline.stages.probes import recorded_bracket, score_day, score_lines, score_markets
 
     if named.venue != "sim" or out is not None or (probes is not None and seeds):
@@ -72,7 +75,7 @@ def truth(
     if probes is not None:
         emit(score_day(open_home(home), named, day, probes, clock), as_json, score_lines)
         return 0
-    config = SimConfig(seed=seed, days=1, minutes=minutes, first_day=day, market=market)
+    config = configured(preset, seed=seed, days=1, minutes=minutes, first_day=day, market=market)
     with progress("truth") as update:
         report = score_markets(config, seeds, instants, update)
     if beside is not None:
