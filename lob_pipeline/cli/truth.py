@@ -38,7 +38,14 @@ def truth(
     ] = 0,
     seed: Annotated[int, typer.Option(help="with --seeds: the first of them")] = 1,
     minutes: Annotated[int, typer.Option(min=5, max=1440, help="with --seeds: minutes of market")] = 30,
-    instants: Annotated[int, typer.Option(min=1, help="with --seeds: random instants a market")] = 1000,
+    instants: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="with --seeds: random instants a market; LOBSTER: score the models at so many, in the real queue",
+            show_default="1000 with --seeds",
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option("--preset", help="with --seeds: btcusdt-2023 (fitted) or by-hand")] = (
         "btcusdt-2023"
     ),
@@ -50,7 +57,7 @@ def truth(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """The true fate of orders: of every real one of a LOBSTER day, or the queue models' score on a simulated market.
+    """The true fate of orders: of every real one of a LOBSTER day; or the queue models' score where it is known.
 
     Example: lob truth lobster.GOOG 2012-06-21; lob truth sim.BTCUSDT 2026-01-05 --seeds 20
     """
@@ -59,6 +66,12 @@ def truth(
     from lob_pipeline.core.units import parse_date, parse_dates
 
     named, day = parse_market(market), parse_date(date).isoformat()
+    if named.venue == "lobster" and instants is not None and out is None and probes is None and not seeds:
+        from lob_pipeline.stages.probes import score_lines
+        from lob_pipeline.stages.recorded_probes import score_recording
+
+        emit(score_recording(open_home(home), named, day, instants, seed), as_json, score_lines)
+        return 0
     if probes is None and not seeds:
         from lob_pipeline.stages.order_truth import write_truth
 
@@ -77,7 +90,7 @@ def truth(
         return 0
     config = configured(preset, seed=seed, days=1, minutes=minutes, first_day=day, market=market)
     with progress("truth") as update:
-        report = score_markets(config, seeds, instants, update)
+        report = score_markets(config, seeds, instants or 1000, update)
     if beside is not None:
         recording = recorded_bracket(open_home(home), parse_market(beside[0]), parse_dates(beside[1]), clock)
         report["recordings"] = [recording]

@@ -42,7 +42,12 @@ def draw_instants(config: SimConfig, date: str, instants: int, labels: LabelConf
             f"--probes {instants}: {config.minutes} minutes a day hold {max(0, room)} instants whose labels begin and "
             "end within the day; ask for fewer or simulate longer days"
         )
-    stream = new_stream(config.market_seed, _PROBE_STREAM + parse_date(date).toordinal())
+    return draw_grid(config.market_seed, date, first, room, instants)
+
+
+def draw_grid(seed: int, date: str, first: int, room: int, instants: int) -> Ints:
+    """Return ``instants`` different ones of the ``room`` grid steps from number ``first`` on (int64 ns, ascending)."""
+    stream = new_stream(seed, _PROBE_STREAM + parse_date(date).toordinal())
     drawn: dict[int, None] = {}
     while len(drawn) < min(instants, room - instants):  # the smaller of the set and its complement
         drawn[below(stream, room)] = None
@@ -113,13 +118,13 @@ class ProbeDay:
         twice = [np.tile(part, (2, 1)) for part in self._decided]  # in the order given: a batch's bids, then its asks
         decided = np.concatenate(twice)
         grid = np.concatenate(self._grid)
-        volatility = _volatility(grid, decided[:, 0])
+        volatility = volatility_before(grid, decided[:, 0])
         last_ns = int(grid[:, 0].max())
         quotes = np.concatenate(self._quotes)
         return probe_columns(self._probes, decided[:, (0, 1, 4)], quotes, volatility, last_ns, self.labels)
 
 
-def _volatility(shown: Ints, ts_ns: Ints) -> Floats:
+def volatility_before(shown: Ints, ts_ns: Ints) -> Floats:
     """Return the realised volatility in bps over ``VOLATILITY_S`` before each instant, of the quotes shown by then."""
     back = np.arange(VOLATILITY_S, -1, -1) * NS_PER_S
     m2 = mid2_at(shown, (ts_ns[:, None] - back).reshape(-1)).reshape(len(ts_ns), -1).astype(np.float64)

@@ -42,10 +42,9 @@ def joined(parts: Iterable[Columns]) -> Columns:
     }
 
 
-def _labels(
-    rows: DecisionRows, events: Iterable[Columns], trades: Columns, sim: SimConfig, labels: LabelConfig
-) -> Columns:
-    day = run_day(rows, events, make_tape(trades), labels, sim.instrument.sequence, STEP_NS)
+def labels_of(rows: DecisionRows, events: Iterable[Columns], trades: Columns, labels: LabelConfig) -> Columns:
+    """Return the labels table of decision rows on a feed whose ids count up by one; fees are left out."""
+    day = run_day(rows, events, make_tape(trades), labels, "plus_one", STEP_NS)
     return joined(label_columns(day, Fees(0.0, 0.0)))
 
 
@@ -67,8 +66,8 @@ def look(config: SimConfig, instants: int, labels: LabelConfig | None = None) ->
         config.seed,
         probes.truth(),
         {
-            UNBATCHED: _labels(rows, events, unbatched.trades(), config, settings),
-            PUBLISHED: _labels(rows, tape.events(), tape.trades(), config, settings),
+            UNBATCHED: labels_of(rows, events, unbatched.trades(), settings),
+            PUBLISHED: labels_of(rows, tape.events(), tape.trades(), settings),
         },
     )
 
@@ -86,14 +85,22 @@ def study(
 ) -> dict[str, Any]:
     """Return the score of the queue models over the markets of ``seeds``, on both feeds, as plain JSON types.
 
-    ``median_width_points``: of the markets' own brackets. ``blur``: what batching alone does (``_blur``), by model.
+    Beside the figures of ``score``: the seeds and what was asked for.
     """
     looks = []
     for i, seed in enumerate(seeds):
         looks.append(look(replace(config, seed=seed), instants))
         if progress is not None:
             progress((i + 1) / len(seeds), f"seed {seed}")
-    out: dict[str, Any] = {"seeds": seeds, "minutes": config.minutes, "instants_a_market": instants, "feeds": {}}
+    return {"seeds": seeds, "minutes": config.minutes, "instants_a_market": instants, **score(looks)}
+
+
+def score(looks: list[Look]) -> dict[str, Any]:
+    """Return the score of the queue models over all looks together, by feed, as plain JSON types.
+
+    ``median_width_points``: of the markets' own brackets. ``blur``: what batching alone does (``_blur``), by model.
+    """
+    out: dict[str, Any] = {"feeds": {}}
     for feed in (UNBATCHED, PUBLISHED):
         single = [compare([one], feed) for one in looks]
         brackets = [one.bracket(np.ones(len(one.true_filled), np.bool_)) for one in single]

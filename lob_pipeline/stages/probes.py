@@ -115,9 +115,12 @@ def score_lines(report: dict[str, Any]) -> Iterator[str]:
         return
     for feed, title in ((UNBATCHED, "event by event"), (PUBLISHED, "as published")):
         found = report["feeds"][feed]
-        yield f"{title}: {len(report['seeds'])} markets of {report['minutes']} minutes"
+        markets = len(found["markets"])
+        yield f"{title}: " + (
+            f"{markets} markets of {report['minutes']} minutes" if "seeds" in report else f"{report['market']}"
+        )
         yield (
-            f"  bracket holds the true fill rate in {found['markets_held']} of {len(report['seeds'])}, "
+            f"  bracket holds the true fill rate in {found['markets_held']} of {markets}, "
             f"median width {found['median_width_points']:.2f} points"
         )
         yield from _feed_lines(found)
