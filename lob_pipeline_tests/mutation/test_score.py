@@ -12,7 +12,7 @@ from lob_pipeline.cli import main
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.mutation.bases import BASES, Venue
 from lob_pipeline.mutation.clean import clean_alarms
-from lob_pipeline.mutation.judge import KILLED
+from lob_pipeline.mutation.judge import EQUIVALENT, KILLED
 from lob_pipeline.mutation.mutators import CATALOGUE
 from lob_pipeline.mutation.recordings import recordings_root
 from lob_pipeline.mutation.rows import Row
@@ -33,13 +33,20 @@ def runner() -> Runner:
 def test_the_defect_is_killed(root: Path, small: dict[str, Venue], runner: Runner, venue: str, number: int) -> None:
     defect = CATALOGUE[number]
     bases = [b for b in small[venue].bases(root, np.random.default_rng(1)) if b.fits(defect.needs)]
-    dose = next(d for d in defect.doses if d.strength == "full" and d.name != "the recorded ones")
-    tried = list(runner.mutants(Row(defect, venue), dose, bases[::-1], 1))
-    assert tried
-    for _, base, mutant in tried:
-        judgement = runner.judged(base, mutant)
-        assert judgement.fate == KILLED, f"{dose.name} on {base.recording.name}: {judgement}"
-        assert judgement.check
+    killed = 0
+    for dose in (d for d in defect.doses if d.strength == "full" and d.name != "the recorded ones"):
+        tried = list(runner.mutants(Row(defect, venue), dose, bases[::-1], 1))
+        assert tried
+        for _, base, mutant in tried:
+            judgement = runner.judged(base, mutant)
+            if judgement.fate == EQUIVALENT:
+                continue  # a depth under a topic of its own changes nothing: there is nothing to catch
+            assert judgement.fate == KILLED, f"{dose.name} on {base.recording.name}: {judgement}"
+            assert judgement.check
+            killed += 1
+        if killed:
+            break
+    assert killed
 
 
 def test_the_catalogue_has_22_defects_and_each_applies_somewhere() -> None:
