@@ -179,11 +179,19 @@ class Comparison:
         every = np.ones(len(self.true_filled), np.bool_)
         if not len(every):
             raise ValueError("no order is valid in both truth and labels: there is nothing to compare")
+        reached_ns = _plain(self.truth, "reached_delay_ns", -1)
         out: dict[str, Any] = {
             "orders": len(every),
             "left_out": self.left_out,
             "true_fill_rate": _mean(self.true_filled.astype(np.float64)),
             "distinct_true_fills": self.distinct_fills(self.true_filled, self.true_delay_ns, every),
+            "unfilled_but_reached_by_dropped_lots": int((~self.true_filled & (reached_ns >= 0)).sum()),
+            "rejected": {
+                "orders": int(self.rejected.sum()),
+                "filled_all_the_same": {
+                    MODEL_NAME[m]: _mean(self.filled(m)[self.rejected].astype(np.float64)) for m in ALL_MODELS
+                },
+            },
             "bracket": self.bracket(every),
             "models": {},
             "thirds": {},

@@ -178,6 +178,10 @@ def _feed_lines(found: dict[str, Any]) -> Iterator[str]:
         f"{bracket['true']:.1%}; bracket {bracket['pessimistic']:.1%} to {bracket['optimistic']:.1%}; true fill within "
         f"the bounds of {bracket['coverage']:.1%} (within a message {bracket['coverage_within_a_message']:.1%})"
     )
+    refused = found["rejected"]
+    yield f"  {refused['orders']:,} orders were rejected in truth; of these the models fill " + ", ".join(
+        f"{name} {0.0 if rate is None else rate:.1%}" for name, rate in refused["filled_all_the_same"].items()
+    )
     for name, model in found["models"].items():
         yield (
             f"  {name:13} fill {_signed(model['bias_points'], model['half_interval_95_points'])} points, "

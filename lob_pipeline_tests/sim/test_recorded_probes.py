@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE
 from lob_pipeline.sim.unbatched import UnbatchedFeed
 from lob_pipeline.venues.lobster_files import Pair, members
 from lob_pipeline.venues.lobster_view import DELETE, EXECUTE, HIDDEN, NEW, PARTIAL_CANCEL
-from lob_pipeline_tests.real_data import real_data_root
 from lob_pipeline_tests.sim.small_exchange import Command, SmallExchange, as_log
 from lob_pipeline_tests.sim.test_probes import markets
 
@@ -130,11 +130,8 @@ def test_a_recording_that_is_too_short_is_refused() -> None:
 
 
 @pytest.mark.real
-def test_in_a_real_queue_the_bounds_hold_for_every_order() -> None:
-    root = real_data_root()
-    if root is None:
-        pytest.skip("the real recordings are not here: see lob_pipeline_tests/real_data.py")
-    path = root / "lobster" / "LOBSTER_SampleFile_AAPL_2012-06-21_1.zip"
+def test_in_a_real_queue_the_bounds_hold_for_every_order(real_data: Path) -> None:
+    path = real_data / "lobster" / "LOBSTER_SampleFile_AAPL_2012-06-21_1.zip"
     found = members(path)
     assert found is not None
     pair = Pair(path, *found, path)

@@ -52,6 +52,7 @@ def both(valid: list[bool] | None = None) -> tuple[Columns, Columns]:
     truth["fill_kind"] = nullable(np.array([2, 2, 0, 0, 1, 4], np.int8))
     truth["queue_ahead_lots"] = np.array([1, 2, 3, 4, 5, -1])
     truth["volatility_60s_bps"] = np.array([1.0, 2.0, 3.0, 4.0, 5.0, np.nan])
+    truth["reached_delay_ns"] = nullable(np.array([-1, 7, -1, 7, -1, -1]))
     truth["price_ticks"] = np.full(N, 1000)
     return truth, labels
 
@@ -64,6 +65,9 @@ def test_bias_and_error_are_those_worked_out_by_hand() -> None:
     report = compared(*both()).report()
     assert report["true_fill_rate"] == 0.5
     assert report["distinct_true_fills"] == 3
+    assert report["unfilled_but_reached_by_dropped_lots"] == 1
+    assert report["rejected"]["orders"] == 1
+    assert set(report["rejected"]["filled_all_the_same"].values()) == {0.0}
     pess, prop, opt = (report["models"][name] for name in ("pessimistic", "proportional", "optimistic"))
     assert pess["bias_points"] == pytest.approx(-100 / 6, abs=1e-3)
     assert pess["error_points"] == pytest.approx(100 / 6, abs=1e-3)
