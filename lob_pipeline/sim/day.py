@@ -37,7 +37,7 @@ from lob_pipeline.sim.session import (
     schedule,
 )
 from lob_pipeline.sim.signals import FAR_US, first_step_us, no_signals
-from lob_pipeline.sim.state import CAPACITY, NOW, Tape, new_engine, new_tape
+from lob_pipeline.sim.state import CAPACITY, NOW, Tape, log_of, new_engine, new_tape
 
 CHUNK_S = 600
 _ROWS_A_MESSAGE = 64  # room in a chunk; a chunk that needs more is handed out in parts
@@ -73,13 +73,13 @@ def opening_ticks(config: SimConfig, date: str) -> int:
 def new_session(config: SimConfig, date: str) -> Session:
     """Return a session about to open on ``date``: book filled and warmed up, nothing published yet."""
     seed, day, flow = config.market_seed, parse_date(date).toordinal(), as_record(config.acting)
-    parts = new_metaorders(seed, day), new_informed(seed, day)
-    agents = Agents(new_stream(seed, day), np.zeros(8), new_makers(), *parts)
+    agents = Agents(new_stream(seed, day), np.zeros(8), new_makers(), new_informed(seed, day))
     price = opening_ticks(config, date)
     clock, view = np.zeros(16, np.int64), new_view(config.depth)
     shape = config.shape._replace(move_s=config.horizon_s)
     engine = new_engine(price, _LOG_ROWS if config.order_log else 0)
-    session = Session(engine, agents, view, clock, no_signals(), shape, no_plan())
+    log = log_of(engine)
+    session = Session(engine, agents, view, clock, no_signals(), shape, no_plan(), new_metaorders(seed, day))
     tape, silent = new_tape(2 * CAPACITY), new_messages(2, 8 * config.depth)
     start_us = session_start_us(config, date)
     clock[STEP_US] = config.message_ms * 1000
@@ -90,11 +90,11 @@ def new_session(config: SimConfig, date: str) -> Session:
     schedule(session, start_us - 1)
     agents.latent[VALUE] = price + 0.5
     each_second(agents, flow, int(clock[NOW_US]))
-    begin_metaorders(agents, flow, int(clock[NOW_US]))
+    begin_metaorders(agents, session.metaorders, flow, int(clock[NOW_US]))
     open_book(session, tape, flow, price)
     while not run(session, tape, silent, flow, int(clock[PUBLISH_US])):
-        tape.n[0] = engine.log.n[0] = 0
-    engine.log.n[0] = 0
+        tape.n[0] = log.n[0] = 0
+    log.n[0] = 0
     return session
 
 
@@ -112,7 +112,7 @@ def run_day(config: SimConfig, date: str, session: Session, plan: Plan | None = 
     """
     plan = draw_plan(config, date) if plan is None else plan
     session = session._replace(signals=day_signals(config, date), plan=plan)
-    clock, log, flow = session.clock, session.engine.log, as_record(config.acting)
+    clock, log, flow = session.clock, log_of(session.engine), as_record(config.acting)
     clock[SIGNAL_US], clock[PLAN_US] = first_step_us(session.signals), plan_due_us(session.plan)
     per_chunk = CHUNK_S * 1000 // config.message_ms + 4
     out, tape = new_messages(per_chunk, _ROWS_A_MESSAGE * per_chunk + 8 * config.depth), new_tape(3 * CAPACITY)

@@ -6,12 +6,13 @@ What rests is in ``queues.py``; here orders come in, trade and change. ``BID_SID
 from __future__ import annotations
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.sim.order_log import AMEND_DOWN, DROPPED, FILL, log_row
+from lob_pipeline.sim.order_log import AMEND_DOWN, DROPPED, FILL
 from lob_pipeline.sim.queues import (
     cancel,
     key_of,
     level_count,
     log_change,
+    log_is_full,
     log_resting,
     next_price,
     remove,
@@ -22,6 +23,7 @@ from lob_pipeline.sim.state import (
     BID_SIDE,
     FREE,
     GROUPS,
+    LOGGED,
     NEXT_ID,
     NO_PRICE,
     NOW,
@@ -44,6 +46,7 @@ __all__ = [
     "cancel",
     "key_of",
     "level_count",
+    "log_is_full",
     "log_resting",
     "next_price",
     "recentre",
@@ -102,7 +105,7 @@ def submit(state: MatchingState, tape: Tape, t_us: int, side: int, price: int, l
         tape.maker_id[n], tape.taker_id[n] = state.order_id[slot], order_id
         tape.maker_group[n] = state.order_group[slot]
         tape.n[0] = n + 1
-        if state.log.t_us.size:
+        if state.log_rows.size:
             log_change(state, FILL, slot, fill)
         lots -= fill
         scalars[TRADED] += fill
@@ -110,8 +113,11 @@ def submit(state: MatchingState, tape: Tape, t_us: int, side: int, price: int, l
         state.lots[other, key] -= fill
         if state.order_lots[slot] == 0:
             remove(state, slot)
-    if lots and mode >= IMMEDIATE and state.log.t_us.size:
-        log_row(state.log, t_us, DROPPED, order_id, other, price, lots, group)
+    if lots and mode >= IMMEDIATE and state.log_rows.size:
+        row = state.log_rows[scalars[LOGGED]]
+        row.t_us, row.kind, row.lots = t_us, DROPPED, lots
+        row.order_id, row.group, row.price, row.side = order_id, group, price, other
+        scalars[LOGGED] += 1
     if lots == 0 or mode >= IMMEDIATE:
         return NOT_RESTING
     return rest(state, side, price, lots, group, order_id)
@@ -133,7 +139,7 @@ def amend(state: MatchingState, tape: Tape, t_us: int, slot: int, price: int, lo
     less = state.order_lots[slot] - lots
     if price == state.order_price[slot] and less >= 0:
         if less:
-            if state.log.t_us.size:
+            if state.log_rows.size:
                 log_change(state, AMEND_DOWN, slot, less)
             state.order_lots[slot] = lots
             state.lots[side, key_of(side, price)] -= less

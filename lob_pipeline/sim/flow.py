@@ -16,7 +16,7 @@ from lob_pipeline.core.jit import njit
 from lob_pipeline.sim import makers as mm
 from lob_pipeline.sim.config import FlowParams
 from lob_pipeline.sim.engine import key_of
-from lob_pipeline.sim.parts import Informed, Metaorders
+from lob_pipeline.sim.parts import Informed
 from lob_pipeline.sim.rng import normal, uniform
 from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, MatchingState
 
@@ -39,7 +39,6 @@ class Agents(NamedTuple):
     rng: npt.NDArray[np.uint64]
     latent: npt.NDArray[np.float64]
     makers: mm.Makers
-    metaorders: Metaorders
     informed: Informed
 
 

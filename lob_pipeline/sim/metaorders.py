@@ -23,30 +23,29 @@ _MOST_LOTS = 1e9
 
 
 @njit(cache=True)
-def _next_arrival(agents: Agents, params: FlowParams, t_us: int) -> int:
+def _next_arrival(agents: Agents, meta: Metaorders, params: FlowParams, t_us: int) -> int:
     rate = params.meta_rate * agents.latent[ACTIVITY]
     if rate <= 0.0:
         return FAR_US
-    return t_us + 1 + int(_US * min(1e9, exponential(agents.metaorders.rng) / rate))
+    return t_us + 1 + int(_US * min(1e9, exponential(meta.rng) / rate))
 
 
 @njit(cache=True)
-def begin_metaorders(agents: Agents, params: FlowParams, t_us: int) -> None:
+def begin_metaorders(agents: Agents, meta: Metaorders, params: FlowParams, t_us: int) -> None:
     """Draw when the first parent arrives after ``t_us``; nothing is drawn where none ever does."""
-    clock = agents.metaorders.clock
-    clock[ARRIVAL_US] = clock[META_NEXT_US] = _next_arrival(agents, params, t_us)
+    clock = meta.clock
+    clock[ARRIVAL_US] = clock[META_NEXT_US] = _next_arrival(agents, meta, params, t_us)
 
 
 @njit(cache=True)
-def _next_child(agents: Agents, params: FlowParams, t_us: int) -> int:
+def _next_child(agents: Agents, meta: Metaorders, params: FlowParams, t_us: int) -> int:
     pace = math.sqrt(agents.latent[ACTIVITY])
-    return t_us + 1 + int(_US * params.meta_child_s * exponential(agents.metaorders.rng) / pace)
+    return t_us + 1 + int(_US * params.meta_child_s * exponential(meta.rng) / pace)
 
 
 @njit(cache=True)
-def _arrive(engine: MatchingState, agents: Agents, params: FlowParams, t_us: int) -> None:
+def _arrive(engine: MatchingState, agents: Agents, meta: Metaorders, params: FlowParams, t_us: int) -> None:
     """Begin one parent: side a fair coin, size Pareto; without a free place it is not begun."""
-    meta = agents.metaorders
     side = below(meta.rng, 2)
     tail = 1.0 - uniform(meta.rng)
     lots = params.meta_smallest_lots * tail ** (-1.0 / max(0.1, params.meta_size_exponent))
@@ -55,7 +54,7 @@ def _arrive(engine: MatchingState, agents: Agents, params: FlowParams, t_us: int
             meta.side[parent] = side
             meta.left[parent] = int(max(1.0, min(lots, params.meta_largest_lots, _MOST_LOTS)))
             meta.mark[parent], meta.slot[parent], meta.working[parent] = engine.scalars[TRADED], -1, 0
-            meta.due_us[parent] = _next_child(agents, params, t_us)
+            meta.due_us[parent] = _next_child(agents, meta, params, t_us)
             meta.end_us[parent] = t_us + int(_US * params.meta_patience_s)
             return
 
@@ -81,9 +80,11 @@ def _withdraw(engine: MatchingState, meta: Metaorders, parent: int) -> None:
 
 
 @njit(cache=True)
-def _child(engine: MatchingState, tape: Tape, agents: Agents, params: FlowParams, parent: int, t_us: int) -> None:
+def _child(
+    engine: MatchingState, tape: Tape, agents: Agents, meta: Metaorders, params: FlowParams, parent: int, t_us: int
+) -> None:
     """Send the parent's next child: at market, or as a limit order at the best that follows the best."""
-    meta, side = agents.metaorders, int(agents.metaorders.side[parent])
+    side = int(meta.side[parent])
     rests = _rests(engine, meta, parent)
     if meta.left[parent] <= 0 or t_us >= meta.end_us[parent]:
         _withdraw(engine, meta, parent)
@@ -106,21 +107,22 @@ def _child(engine: MatchingState, tape: Tape, agents: Agents, params: FlowParams
         if slot >= 0:
             meta.slot[parent], meta.order_id[parent] = slot, engine.order_id[slot]
             meta.working[parent] = engine.order_lots[slot]
-    meta.due_us[parent] = _next_child(agents, params, t_us)
+    meta.due_us[parent] = _next_child(agents, meta, params, t_us)
 
 
 @njit(cache=True)
-def metaorders_step(engine: MatchingState, tape: Tape, agents: Agents, params: FlowParams, t_us: int) -> None:
+def metaorders_step(
+    engine: MatchingState, tape: Tape, agents: Agents, meta: Metaorders, params: FlowParams, t_us: int
+) -> None:
     """Let the parent due at ``t_us`` arrive and the children due be sent."""
-    meta = agents.metaorders
     clock = meta.clock
     if clock[ARRIVAL_US] <= t_us:
-        _arrive(engine, agents, params, t_us)
-        clock[ARRIVAL_US] = _next_arrival(agents, params, t_us)
+        _arrive(engine, agents, meta, params, t_us)
+        clock[ARRIVAL_US] = _next_arrival(agents, meta, params, t_us)
     due = clock[ARRIVAL_US]
     for parent in range(PARENTS):
         if meta.left[parent] > 0 and meta.due_us[parent] <= t_us:
-            _child(engine, tape, agents, params, parent, t_us)
+            _child(engine, tape, agents, meta, params, parent, t_us)
         if meta.left[parent] > 0:
             due = min(due, meta.due_us[parent])
     clock[META_NEXT_US] = due

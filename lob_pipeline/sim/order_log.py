@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lob_pipeline.core.jit import njit
-
 ADD, CANCEL, FILL, AMEND_DOWN, DROPPED = 0, 1, 2, 3, 4
 Queue = list[tuple[int, int]]
 
@@ -37,28 +35,33 @@ class OrderLog(NamedTuple):
     n: npt.NDArray[np.int64]
 
 
-def new_order_log(capacity: int) -> OrderLog:
-    """Return an empty log for ``capacity`` rows; at 0 nothing is ever logged."""
-    wide = [np.zeros(capacity, np.int64) for _ in range(4)]
-    kind, side = np.zeros(capacity, np.int8), np.zeros(capacity, np.int8)
+LOG_ROW = np.dtype(
+    [
+        ("t_us", np.int64),
+        ("order_id", np.int64),
+        ("price", np.int64),
+        ("lots", np.int64),
+        ("kind", np.int8),
+        ("side", np.int8),
+        ("group", np.int16),
+    ],
+    align=True,
+)  # how the engine keeps a row: one array is one argument of every compiled function it is handed to
+
+
+def order_log(rows: npt.NDArray[np.void], n: npt.NDArray[np.int64]) -> OrderLog:
+    """Return the log whose rows the engine keeps in ``rows`` (``LOG_ROW``); ``n`` int64 (1,) says how many are filled.
+
+    Nothing is copied: what the engine logs afterwards is there too.
+    """
     return OrderLog(
-        wide[0], kind, wide[1], side, wide[2], wide[3], np.zeros(capacity, np.int16), np.zeros(1, np.int64)
+        rows["t_us"], rows["kind"], rows["order_id"], rows["side"], rows["price"], rows["lots"], rows["group"], n
     )
 
 
-@njit(cache=True)
-def log_row(log: OrderLog, t_us: int, kind: int, order_id: int, side: int, price: int, lots: int, group: int) -> None:
-    """Append one row; the caller keeps room (``order_log_is_full``)."""
-    n = log.n[0]
-    log.t_us[n], log.kind[n], log.order_id[n] = t_us, kind, order_id
-    log.side[n], log.price[n], log.lots[n], log.group[n] = side, price, lots, group
-    log.n[0] = n + 1
-
-
-@njit(cache=True)
-def order_log_is_full(log: OrderLog, room: int) -> bool:
-    """Return whether fewer than ``room`` rows are left; never where the log is off."""
-    return 0 < log.t_us.size < log.n[0] + room
+def new_order_log(capacity: int) -> OrderLog:
+    """Return an empty log for ``capacity`` rows; at 0 nothing is ever logged."""
+    return order_log(np.zeros(capacity, LOG_ROW), np.zeros(1, np.int64))
 
 
 def replay(log: OrderLog, book: dict[tuple[int, int], Queue], rows: slice) -> None:

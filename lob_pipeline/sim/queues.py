@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.sim.order_log import ADD, CANCEL, log_row
-from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, FREE, NO_PRICE, NOW, SEQ, WINDOW, MatchingState
+from lob_pipeline.sim.order_log import ADD, CANCEL
+from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, FREE, LOGGED, NO_PRICE, NOW, SEQ, WINDOW, MatchingState
 
 _MASK = WINDOW - 1
 _WORDS = WINDOW // 64
@@ -61,23 +61,24 @@ def level_count(state: MatchingState, side: int) -> int:
 
 @njit(cache=True)
 def log_change(state: MatchingState, kind: int, slot: int, lots: int) -> None:
-    """Log a change of the order in ``slot``, at the time of the event in hand."""
-    log_row(
-        state.log,
-        state.scalars[NOW],
-        kind,
-        state.order_id[slot],
-        state.order_side[slot],
-        state.order_price[slot],
-        lots,
-        state.order_group[slot],
-    )
+    """Log a change of the order in ``slot``, at the time of the event in hand; the caller keeps room."""
+    row = state.log_rows[state.scalars[LOGGED]]
+    row.t_us, row.kind, row.lots = state.scalars[NOW], kind, lots
+    row.order_id, row.group = state.order_id[slot], state.order_group[slot]
+    row.price, row.side = state.order_price[slot], state.order_side[slot]
+    state.scalars[LOGGED] += 1
+
+
+@njit(cache=True)
+def log_is_full(state: MatchingState, room: int) -> bool:
+    """Return whether the log has fewer than ``room`` rows left; never where it is off."""
+    return 0 < state.log_rows.size < state.scalars[LOGGED] + room
 
 
 @njit(cache=True)
 def cancel(state: MatchingState, slot: int) -> None:
     """Withdraw the order in ``slot`` with all the lots it has left."""
-    if state.log.t_us.size:
+    if state.log_rows.size:
         log_change(state, CANCEL, slot, state.order_lots[slot])
     remove(state, slot)
 
@@ -137,7 +138,7 @@ def rest(state: MatchingState, side: int, price: int, lots: int, group: int, ord
     best = state.best[side]
     if best == NO_PRICE or (price > best if side == BID_SIDE else price < best):
         state.best[side] = price
-    if state.log.t_us.size:
+    if state.log_rows.size:
         log_change(state, ADD, slot, lots)
     return slot
 
@@ -145,7 +146,7 @@ def rest(state: MatchingState, side: int, price: int, lots: int, group: int, ord
 @njit(cache=True)
 def log_resting(state: MatchingState) -> None:
     """Log every resting order as an ``ADD``, best level first and oldest order first: what a log can begin with."""
-    if not state.log.t_us.size:
+    if not state.log_rows.size:
         return
     for side in range(2):
         best = price = state.best[side]

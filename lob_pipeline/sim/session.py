@@ -10,12 +10,11 @@ import numpy.typing as npt
 from lob_pipeline.core.jit import njit
 from lob_pipeline.sim.agents import act, deep_order, refill, remote_order
 from lob_pipeline.sim.config import FlowParams, SignalParams
-from lob_pipeline.sim.engine import LIMIT, level_count, recentre, submit
+from lob_pipeline.sim.engine import LIMIT, level_count, log_is_full, recentre, submit
 from lob_pipeline.sim.flow import KINDS, QUICK, Agents, decay, each_second, rates
 from lob_pipeline.sim.informed import informed_step
 from lob_pipeline.sim.metaorders import metaorders_step
-from lob_pipeline.sim.order_log import order_log_is_full
-from lob_pipeline.sim.parts import FAR_US, INFORMED_NEXT_US, META_NEXT_US
+from lob_pipeline.sim.parts import FAR_US, INFORMED_NEXT_US, META_NEXT_US, Metaorders
 from lob_pipeline.sim.plan import Plan, plan_acts, plan_step
 from lob_pipeline.sim.publish import Messages, View, publish
 from lob_pipeline.sim.rng import below, exponential, uniform
@@ -41,6 +40,7 @@ class Session(NamedTuple):
     signals: Signals
     shape: SignalParams
     plan: Plan
+    metaorders: Metaorders
 
 
 @njit(cache=True)
@@ -100,7 +100,7 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
     depth = session.shown.price.shape[2]
     while True:
         full = out.n[0] + 1 >= out.cts_ms.size or out.n[1] + 4 * depth > out.row_lots.size
-        if full or tape.n[0] + CAPACITY > tape.lots.size or order_log_is_full(engine.log, 2 * CAPACITY):
+        if full or tape.n[0] + CAPACITY > tape.lots.size or log_is_full(engine, 2 * CAPACITY):
             return False
         if engine.best[0] == NO_PRICE or engine.best[1] == NO_PRICE:
             refill(engine, tape, agents, params, clock[NOW_US])
@@ -109,7 +109,7 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         if total > 0.0:
             event_us = clock[NOW_US] + 1 + np.int64(min(exponential(agents.rng) / total, _LONGEST_WAIT_S) * 1e6)
         while True:
-            informed_us, meta_us = agents.informed.clock[INFORMED_NEXT_US], agents.metaorders.clock[META_NEXT_US]
+            informed_us, meta_us = agents.informed.clock[INFORMED_NEXT_US], session.metaorders.clock[META_NEXT_US]
             planned_us = min(clock[SIGNAL_US], informed_us, meta_us)
             due_us = min(until_us, clock[PUBLISH_US], clock[SECOND_US], planned_us)
             if clock[PLAN_US] > min(event_us, due_us):
@@ -144,7 +144,7 @@ def run(session: Session, tape: Tape, out: Messages, params: FlowParams, until_u
         elif next_us == informed_us:
             informed_step(engine, tape, agents, params, next_us)
         elif next_us == meta_us:
-            metaorders_step(engine, tape, agents, params, next_us)
+            metaorders_step(engine, tape, agents, session.metaorders, params, next_us)
         else:
             publish_now(session, out, next_us // 1000)
             schedule(session, next_us)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lob_pipeline.sim.order_log import OrderLog, new_order_log
+from lob_pipeline.sim.order_log import LOG_ROW, OrderLog, order_log
 
 WINDOW = 1 << 14  # ticks that can hold orders at one time, a power of two
 CAPACITY = 1 << 15  # orders that can rest at one time
@@ -17,12 +17,15 @@ BID_SIDE = 0
 ASK_SIDE = 1
 NO_PRICE = -1
 
-# places in MatchingState.scalars; NOW is the event time in µs, TRADED all lots that ever traded
-FREE, ANCHOR, SEQ, NEXT_ID, REFUSALS, NOW, TRADED = 0, 1, 2, 3, 4, 5, 6
+# places in MatchingState.scalars; NOW is the event time in µs, TRADED all lots that ever traded, LOGGED rows of the log
+FREE, ANCHOR, SEQ, NEXT_ID, REFUSALS, NOW, TRADED, LOGGED = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 class MatchingState(NamedTuple):
-    """The whole engine. Levels are ``[side, key]`` (lots, orders, first, last); orders are ``[slot]``."""
+    """The whole engine. Levels are ``[side, key]`` (lots, orders, first, last); orders are ``[slot]``.
+
+    ``log_rows`` are the rows of the order log (``LOG_ROW``), none where it is off.
+    """
 
     lots: npt.NDArray[np.int64]
     orders: npt.NDArray[np.int32]
@@ -42,7 +45,7 @@ class MatchingState(NamedTuple):
     member_count: npt.NDArray[np.int64]
     free: npt.NDArray[np.int32]
     scalars: npt.NDArray[np.int64]
-    log: OrderLog
+    log_rows: npt.NDArray[np.void]
 
 
 class Tape(NamedTuple):
@@ -82,8 +85,13 @@ def new_engine(anchor_ticks: int, log_rows: int = 0) -> MatchingState:
         member_count=np.zeros(GROUPS, np.int64),
         free=np.arange(CAPACITY, dtype=np.int32)[::-1].copy(),
         scalars=scalars,
-        log=new_order_log(log_rows),
+        log_rows=np.zeros(log_rows, LOG_ROW),
     )
+
+
+def log_of(state: MatchingState) -> OrderLog:
+    """Return the engine's order log; ``n[0] = 0`` empties it."""
+    return order_log(state.log_rows, state.scalars[LOGGED : LOGGED + 1])
 
 
 def new_tape(capacity: int) -> Tape:

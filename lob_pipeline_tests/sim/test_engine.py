@@ -22,6 +22,7 @@ from lob_pipeline.sim.state import (
     WINDOW,
     MatchingState,
     Tape,
+    log_of,
     new_engine,
     new_tape,
 )
@@ -141,11 +142,11 @@ def test_same_orders_give_the_same_trades_and_queues(script: list[tuple[Any, ...
         assert state.best.tolist() == [NO_PRICE if b is None else b for b in best]
         if None not in best:
             assert best[0] < best[1], "never crossed, never locked"  # type: ignore[operator]
-        replay(state.log, logged, slice(rows, int(state.log.n[0])))
-        rows = int(state.log.n[0])
+        replay(log_of(state), logged, slice(rows, int(log_of(state).n[0])))
+        rows = int(log_of(state).n[0])
         assert logged == naive.queues(), "the log alone gives every queue, after every command"
     assert trades_of(tape) == naive.trades
-    assert logged_fills(state.log) == [trade[:4] for trade in naive.trades]
+    assert logged_fills(log_of(state)) == [trade[:4] for trade in naive.trades]
     assert queues(state) == naive.queues()
     check_groups(state)
     left = sum(size for queue in naive.queues().values() for _, size in queue)
@@ -170,7 +171,7 @@ def test_who_trades_first_came_first(script: list[tuple[Any, ...]]) -> None:
             price = int(state.order_price[slot]) if command[2] is None else command[2]
             eng.amend(state, tape, t_us, slot, price, command[3], command[4])
     # an id says when an order joined its queue: at one price none trades before an earlier one that still rests
-    log, waiting = state.log, dict[tuple[int, int], dict[int, int]]()
+    log, waiting = log_of(state), dict[tuple[int, int], dict[int, int]]()
     for kind, order_id, side, price, lots in zip(
         *(column[: log.n[0]].tolist() for column in (log.kind, log.order_id, log.side, log.price, log.lots)),
         strict=True,
@@ -194,8 +195,8 @@ def test_a_market_order_takes_what_there_is_at_any_price_and_drops_the_rest() ->
     assert eng.submit(state, tape, 2, BID_SIDE, 0, 10, 0, eng.MARKET) == eng.NOT_RESTING
     assert tape.price[: tape.n[0]].tolist() == [ANCHOR + 3, ANCHOR + WINDOW // 2 - 1]
     assert state.best.tolist() == [NO_PRICE, NO_PRICE]
-    assert state.log.kind[:5].tolist() == [ADD, ADD, FILL, FILL, DROPPED]
-    assert (state.log.lots[4], state.log.side[4], state.log.order_id[4]) == (2, ASK_SIDE, 2)
+    assert log_of(state).kind[:5].tolist() == [ADD, ADD, FILL, FILL, DROPPED]
+    assert (log_of(state).lots[4], log_of(state).side[4], log_of(state).order_id[4]) == (2, ASK_SIDE, 2)
 
 
 def test_a_smaller_order_keeps_its_place_and_a_larger_one_goes_to_the_end() -> None:
@@ -204,14 +205,14 @@ def test_a_smaller_order_keeps_its_place_and_a_larger_one_goes_to_the_end() -> N
     assert eng.amend(state, tape, 2, slots[0], ANCHOR, 2, eng.POST_ONLY) == slots[0]
     eng.amend(state, tape, 3, slots[1], ANCHOR, 8, eng.POST_ONLY)
     assert queues(state) == {(BID_SIDE, ANCHOR): [(0, 2), (2, 9), (3, 8)]}
-    assert state.log.kind[3:6].tolist() == [AMEND_DOWN, LOG_CANCEL, ADD]
-    assert state.log.t_us[3:6].tolist() == [2, 3, 3]
+    assert log_of(state).kind[3:6].tolist() == [AMEND_DOWN, LOG_CANCEL, ADD]
+    assert log_of(state).t_us[3:6].tolist() == [2, 3, 3]
     eng.submit(state, tape, 4, ASK_SIDE, ANCHOR + 2, 1, 0, eng.LIMIT)
-    rows = int(state.log.n[0])
+    rows = int(log_of(state).n[0])
     assert eng.amend(state, tape, 5, slots[2], ANCHOR + 2, 9, eng.POST_ONLY) == eng.REFUSED
     assert eng.amend(state, tape, 5, slots[2], ANCHOR, 0, eng.LIMIT) == eng.REFUSED
     assert eng.amend(state, tape, 5, slots[2], ANCHOR, 9, eng.LIMIT) == slots[2]
-    assert state.log.n[0] == rows
+    assert log_of(state).n[0] == rows
     assert queues(state)[BID_SIDE, ANCHOR] == [(0, 2), (2, 9), (3, 8)]
 
 
@@ -220,7 +221,7 @@ def test_without_room_nothing_is_logged() -> None:
     slot = eng.submit(state, tape, 1, BID_SIDE, ANCHOR, 5, 0, eng.LIMIT)
     eng.submit(state, tape, 1, ASK_SIDE, ANCHOR, 2, 0, eng.LIMIT)
     eng.cancel(state, eng.amend(state, tape, 2, slot, ANCHOR, 1, eng.LIMIT))
-    assert state.log.n[0] == 0
+    assert log_of(state).n[0] == 0
     assert tape.n[0] == 1
 
 

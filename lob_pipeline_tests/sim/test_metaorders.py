@@ -12,7 +12,7 @@ from lob_pipeline.sim.config import FlowParams, SimConfig
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.flow import ACTIVITY, VALUE
 from lob_pipeline.sim.metaorders import begin_metaorders, metaorders_step
-from lob_pipeline.sim.parts import ARRIVAL_US, FAR_US, META_NEXT_US, PARENTS, Parts
+from lob_pipeline.sim.parts import ARRIVAL_US, FAR_US, META_NEXT_US, PARENTS, Parts, new_metaorders
 from lob_pipeline.sim.records import as_record
 from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, CAPACITY, METAORDER_GROUP, TRADED, new_engine, new_tape
 from lob_pipeline_tests.sim.test_parts import new_agents
@@ -35,7 +35,7 @@ def test_what_a_parent_has_left_is_what_it_has_not_traded(
     params = as_record(FlowParams(meta_market_share=market_share, meta_participation=0.3, meta_patience_s=patience))
     engine, tape, agents = new_engine(ANCHOR), new_tape(CAPACITY), new_agents()
     agents.latent[ACTIVITY], agents.latent[VALUE] = 1.0, ANCHOR + 0.5
-    meta = agents.metaorders
+    meta = new_metaorders(1, 2)
     meta.side[0], meta.left[0], meta.slot[0], meta.end_us[0] = side, size, -1, int(patience * 1e6)
     meta.clock[META_NEXT_US] = 1
     by_parent = 0
@@ -50,7 +50,7 @@ def test_what_a_parent_has_left_is_what_it_has_not_traded(
         by_parent += int(tape.lots[first : tape.n[0]][hit].sum())
         t_us = max(i * 1_000_000, int(meta.clock[META_NEXT_US]))
         before, first = int(engine.scalars[TRADED]), int(tape.n[0])
-        metaorders_step(engine, tape, agents, params, t_us)
+        metaorders_step(engine, tape, agents, meta, params, t_us)
         by_parent += int(engine.scalars[TRADED]) - before
         assert np.all(tape.side[first : tape.n[0]] == (1 if side == BID_SIDE else -1))
         resting = engine.members[METAORDER_GROUP, : engine.member_count[METAORDER_GROUP]]
@@ -70,12 +70,12 @@ def test_parents_arrive_at_their_rate_with_their_sizes() -> None:
     agents, engine, tape = new_agents(), new_engine(ANCHOR), new_tape(CAPACITY)
     agents.latent[ACTIVITY] = 1.0
     params = as_record(FlowParams(meta_rate=0.5, meta_smallest_lots=1000.0, meta_size_exponent=1.5))
-    begin_metaorders(agents, params, 0)
-    meta, sizes, sides = agents.metaorders, [], []
+    meta, sizes, sides = new_metaorders(1, 2), list[int](), list[int]()
+    begin_metaorders(agents, meta, params, 0)
     while meta.clock[ARRIVAL_US] < 4_000_000_000:
         t_us = int(meta.clock[ARRIVAL_US])
         meta.due_us[:] = FAR_US  # none acts: only arrivals are looked at
-        metaorders_step(engine, tape, agents, params, t_us)
+        metaorders_step(engine, tape, agents, meta, params, t_us)
         sizes.append(int(meta.left.max()))
         sides.append(int(meta.side[np.argmax(meta.left)]))
         meta.left[:] = 0
@@ -90,13 +90,14 @@ def test_parents_arrive_at_their_rate_with_their_sizes() -> None:
 def test_without_a_place_a_parent_is_not_begun_and_without_a_rate_none_comes() -> None:
     agents, engine, tape = new_agents(), new_engine(ANCHOR), new_tape(CAPACITY)
     agents.latent[ACTIVITY] = 1.0
-    begin_metaorders(agents, as_record(FlowParams(meta_rate=0.0)), 0)
-    assert agents.metaorders.clock.tolist() == [FAR_US, FAR_US]
+    meta = new_metaorders(1, 2)
+    begin_metaorders(agents, meta, as_record(FlowParams(meta_rate=0.0)), 0)
+    assert meta.clock.tolist() == [FAR_US, FAR_US]
     params = as_record(FlowParams(meta_rate=1.0))
-    begin_metaorders(agents, params, 0)
-    agents.metaorders.left[:], agents.metaorders.due_us[:] = 7, FAR_US
-    metaorders_step(engine, tape, agents, params, int(agents.metaorders.clock[ARRIVAL_US]))
-    assert agents.metaorders.left.tolist() == [7] * PARENTS
+    begin_metaorders(agents, meta, params, 0)
+    meta.left[:], meta.due_us[:] = 7, FAR_US
+    metaorders_step(engine, tape, agents, meta, params, int(meta.clock[ARRIVAL_US]))
+    assert meta.left.tolist() == [7] * PARENTS
 
 
 def signs(parts: Parts) -> npt.NDArray[np.float64]:

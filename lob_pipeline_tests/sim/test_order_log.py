@@ -9,10 +9,11 @@ import pytest
 
 from lob_pipeline.sim.config import FlowParams, SimConfig
 from lob_pipeline.sim.day import new_session, run_day
-from lob_pipeline.sim.order_log import FILL, Queue, new_order_log, order_log_is_full, replay
+from lob_pipeline.sim.engine import log_is_full
+from lob_pipeline.sim.order_log import FILL, Queue, new_order_log, replay
 from lob_pipeline.sim.publish import Messages
 from lob_pipeline.sim.session import Session
-from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, CAPACITY
+from lob_pipeline.sim.state import ASK_SIDE, BID_SIDE, CAPACITY, new_engine
 from lob_pipeline_tests.sim.test_engine import queues
 
 CONFIG = SimConfig(seed=8, days=1, minutes=3, edge_bps=8.0, order_log=True)
@@ -116,9 +117,7 @@ def test_the_log_changes_nothing_and_a_full_one_is_handed_on(monkeypatch: pytest
 
 
 def test_a_log_without_rows_is_never_full() -> None:
-    assert not order_log_is_full(new_order_log(0), 10)
-    assert order_log_is_full(new_order_log(9), 10)
-    assert not order_log_is_full(new_order_log(10), 10)
+    assert [log_is_full(new_engine(1, rows), 10) for rows in (0, 9, 10)] == [False, True, False]
 
 
 def test_replay_refuses_what_the_book_contradicts() -> None:

@@ -14,7 +14,7 @@ from lob_pipeline.sim.config import FlowParams, SimConfig, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.flow import ACTIVITY, HEAT_CAP, HEAT_VALUE, QUICK, SEASON, Agents, each_second, excite
 from lob_pipeline.sim.makers import FIRST_GROUP, MAKERS, new_makers
-from lob_pipeline.sim.parts import ALL_PARTS, Parts, new_informed, new_metaorders
+from lob_pipeline.sim.parts import ALL_PARTS, Parts, new_informed
 from lob_pipeline.sim.publish import ASK, BID
 from lob_pipeline.sim.records import as_record
 from lob_pipeline.sim.rng import new_stream
@@ -24,7 +24,7 @@ SHORT = SimConfig(seed=12, days=1, minutes=2)
 
 
 def new_agents() -> Agents:
-    return Agents(new_stream(1, 2), np.zeros(8), new_makers(), new_metaorders(1, 2), new_informed(1, 2))
+    return Agents(new_stream(1, 2), np.zeros(8), new_makers(), new_informed(1, 2))
 
 
 def digest(config: SimConfig, date: str | None = None) -> str:
@@ -70,10 +70,10 @@ def test_a_part_that_is_off_draws_nothing() -> None:
     for _ in run_day(SHORT, SHORT.first_day, session):
         pass
     day = SHORT.dates[0]
-    fresh = new_session(replace(SHORT, warm_up_s=0), day).agents
-    np.testing.assert_array_equal(session.agents.metaorders.rng, fresh.metaorders.rng)
-    np.testing.assert_array_equal(session.agents.informed.rng, fresh.informed.rng)
-    assert session.agents.metaorders.rng[9] == 4  # at the beginning: no word of the first block is used
+    fresh = new_session(replace(SHORT, warm_up_s=0), day)
+    np.testing.assert_array_equal(session.metaorders.rng, fresh.metaorders.rng)
+    np.testing.assert_array_equal(session.agents.informed.rng, fresh.agents.informed.rng)
+    assert session.metaorders.rng[9] == 4  # at the beginning: no word of the first block is used
     assert session.agents.informed.rng[9] == 4
 
 
