@@ -224,6 +224,12 @@ class SimConfig:
             raise BadInputError(f"--depth {self.depth}: expected one of {BOOK_DEPTHS}, the archive's depths")
         if not 10 <= self.message_ms <= 1000 or 60_000 % self.message_ms:
             raise BadInputError(f"--message-ms {self.message_ms}: expected 10 to 1000 and a divisor of a minute")
+        if self.own.every_s != 0 and not 0.1 <= self.own.every_s <= 86_400:
+            raise BadInputError(
+                f"--own-every-s {self.own.every_s:g}: expected 0 (no orders of one's own) or 0.1 to 86400 seconds"
+            )
+        if not 1 <= self.own.lots <= 1e9 or self.own.lots % 1:
+            raise BadInputError(f"--own-lots {self.own.lots:g}: expected a whole number of lots from 1 to 10^9")
         if any(not value >= 0 for value in (*self.flow, *self.shape, *self.own)):
             raise BadInputError("the flow parameters must be numbers of at least 0")
         if not 0 <= self.common_share <= 1:

@@ -8,7 +8,7 @@ import pytest
 
 from lob_pipeline.core.errors import BadInputError, LobError
 from lob_pipeline.sim.archive import GzipFile, ZipMember
-from lob_pipeline.sim.config import FlowParams, SimConfig
+from lob_pipeline.sim.config import FlowParams, OwnParams, SimConfig
 from lob_pipeline.sim.day import opening_ticks
 from lob_pipeline.stages.simulate import simulate
 
@@ -30,6 +30,13 @@ from lob_pipeline.stages.simulate import simulate
         ({"first_day": "2026-02-30"}, "YYYY-MM-DD"),
         ({"market": "bybit-linear.BTCUSDT"}, "expected sim.SYMBOL"),
         ({"market": "sim.NOSUCH"}, "unknown"),
+        ({"own": OwnParams(every_s=0.01)}, "--own-every-s"),
+        ({"own": OwnParams(every_s=float("inf"))}, "--own-every-s"),
+        ({"own": OwnParams(every_s=float("nan"))}, "--own-every-s"),
+        ({"own": OwnParams(lots=0.0)}, "--own-lots"),
+        ({"own": OwnParams(lots=1.5)}, "--own-lots"),
+        ({"own": OwnParams(lots=float("inf"))}, "--own-lots"),
+        ({"own": OwnParams(lots=float("nan"))}, "--own-lots"),
         ({"flow": FlowParams(touch_rate=-1.0)}, "at least 0"),
         ({"flow": FlowParams(touch_rate=float("nan"))}, "at least 0"),
     ],
