@@ -6,7 +6,8 @@ minimised is the mean over the twelve statistics of log(1 + r²), r the distance
 recording in units of the recording's own real-to-real distance, averaged over the seeds: large ratios count little
 more than middling ones, small ones still draw.
 The search is random and local: a candidate moves a few knobs of the best so far, evenly in their logarithms, and takes
-its place where it is better. Half of the seeds judge first, so most candidates cost half.
+its place where it is better. Half of the seeds judge first, so most candidates cost half. ``--set NAME=VALUE ...
+--tries 0`` judges one candidate chosen by hand, with the same seeds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.sim.archive import write_whole
 from lob_pipeline.sim.config import FlowParams, SimConfig
 from lob_pipeline.sim.parts import ALL_PARTS
+from lob_pipeline.sim.presets import BY_HAND, configured
 from lob_pipeline.sim.realism import STATISTICS, Floats, distance
 from lob_pipeline.sim.realism_source import recorded_view, simulated_view
 from lob_pipeline.sim.realism_table import RESOLUTION, blocks, measure, table
@@ -93,8 +95,7 @@ KNOBS = (
     Knob("meta_rate", 1.0 / 600.0, 1.0 / 30.0),
     Knob("meta_child_s", 0.2, 5.0),
     Knob("meta_participation", 0.01, 0.2),
-    Knob("informed_share", 0.05, 0.9),
-    Knob("informed_lead_s", 0.3, 5.0),
+    Knob("informed_share", 0.2, 0.9),
     Knob("informed_rate", 0.5, 10.0),
     Knob("informed_queue_share", 0.2, 1.0),
 )
@@ -220,28 +221,44 @@ def fit(
         first = judged(unit_of(config.flow), config, target, seeds, None)
         assert first is not None  # without a bar every candidate is judged
         best, step, tried = first, np.zeros(len(names)), 0
+        kept = _state(best, step, 0, seeds, config)
     for number in range(tried, tried + tries):
         began, unit = time.monotonic(), propose(best.unit, step, search_seed, number)
         found = judged(unit, config, target, seeds, best.first_loss + _SLACK)
         better = found is not None and found.loss < best.loss
         if better and found is not None:
             best, step = found, found.unit - best.unit
-        kept = {
-            "knobs": names,
-            "seeds": seeds,
-            "tried": number + 1,
-            "unit": best.unit.tolist(),
-            "step": step.tolist(),
-            "first_loss": best.first_loss,
-            "loss": best.loss,
-            "ratios": best.ratios.tolist(),
-            "flow": flow_of(best.unit, config.flow)._asdict(),
-        }
+        kept = _state(best, step, number + 1, seeds, config)
         write_whole(state, json.dumps(kept, indent=1).encode())
         if better or number % 20 == 0:
             told = " ".join(f"{r:.1f}" for r in best.ratios)
             print(f"{number:5d}  loss {best.loss:.4f}  ratios {told}  {time.monotonic() - began:.1f} s", flush=True)
     return kept
+
+
+def _state(best: Tried, step: Floats, tried: int, seeds: list[int], config: SimConfig) -> dict[str, Any]:
+    return {
+        "knobs": [knob.name for knob in KNOBS],
+        "seeds": seeds,
+        "tried": tried,
+        "unit": best.unit.tolist(),
+        "step": step.tolist(),
+        "first_loss": best.first_loss,
+        "loss": best.loss,
+        "ratios": best.ratios.tolist(),
+        "flow": flow_of(best.unit, config.flow)._asdict(),
+    }
+
+
+def changed(flow: FlowParams, words: list[str]) -> FlowParams:
+    """Return ``flow`` with each NAME=VALUE of ``words``. Raises ``BadInputError`` for one that is none."""
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            flow = flow._replace(**{name: float(value)})
+        except ValueError as error:
+            raise BadInputError(f"--set {word}: expected NAME=VALUE, a parameter of the flow and a number") from error
+    return flow
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -254,15 +271,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tries", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=4, help="how many a candidate")
     parser.add_argument("--search-seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="JSON with ``flow``, as a state is: parameters to begin with")
+    parser.add_argument("--preset", default=BY_HAND, help="whose parameters to begin with")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="begin with these changed")
     options = parser.parse_args(arguments)
     view = recorded_view(Home(options.home), parse_market(options.market), parse_dates(options.dates))
-    config = SimConfig(parts=ALL_PARTS)
+    config = configured(options.preset, parts=ALL_PARTS)
     price = round(float(view.rows[0, BID]) * float(config.instrument.tick))
-    flow = config.flow
-    if options.start is not None:
-        flow = flow._replace(**json.loads(options.start.read_text("utf-8"))["flow"])
-    config = replace(config, opening_price_quote=price, flow=flow)
+    config = replace(config, opening_price_quote=price, flow=changed(config.flow, options.set))
     seeds = [FIRST_SEED + k for k in range(options.seeds)]
     kept = fit(config, target_of(view), options.state, options.tries, seeds, options.search_seed)
     print(f"opening price {price}")

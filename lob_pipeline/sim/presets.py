@@ -20,8 +20,9 @@ class Preset(NamedTuple):
 FITTED = "btcusdt-2023"
 BY_HAND = "by-hand"
 
-# made by: python -m lob_pipeline.sim.fit --home HOME --market binance-usdm.BTCUSDT --dates 2023-04-04..2023-04-05
-# --state FILE --tries N --seeds 4; the recordings are Binance USDT-M BTCUSDT over midnight of 2023-04-05
+# Fitted to Binance USDT-M BTCUSDT over midnight of 2023-04-05, how: docs/adr/0165. A step of the search is
+# python -m lob_pipeline.sim.fit --home HOME --market binance-usdm.BTCUSDT --dates 2023-04-04..2023-04-05 --state FILE
+# --preset by-hand --set NAME=VALUE ... --tries N
 PRESETS = {
     FITTED: Preset(
         28_145,
