@@ -27,6 +27,7 @@ from lob_pipeline.sim.earned import Earned, interval, together
 from lob_pipeline.sim.oracle import oracle_day, taker_day
 from lob_pipeline.sim.oracle_tape import MODELS, TAKER
 from lob_pipeline.sim.planted import drawn_signals
+from lob_pipeline.sim.presets import configured
 from lob_pipeline.sim.quotes import Quotes
 from lob_pipeline.sim.signals import no_signals
 from lob_pipeline.sim.taker import taker_trades
@@ -121,6 +122,18 @@ def test_the_taker_earns_what_is_planted_and_nothing_where_nothing_is() -> None:
     assert nothing["direction_worth_interval_95_bps"][0] < 0 < nothing["direction_worth_interval_95_bps"][1]
     # crossing twice costs the spread whichever way one goes: the two directions lose it together
     assert np.all(null.edge_bps + null.against_bps < 0)
+
+
+def test_ten_seeds_of_the_fitted_market_have_the_edge_that_is_planted_and_none_where_none_is() -> None:
+    seeds, means = range(1, 11), {}
+    for edge_bps in (10.0, 0.0):
+        config = configured(days=1, minutes=20, edge_bps=edge_bps)
+        by_seed = [{TAKER: taker_day(replace(config, seed=seed), config.first_day)} for seed in seeds]
+        means[edge_bps] = together(by_seed)[TAKER].to_json()
+        assert means[edge_bps]["trades"] > 60
+    assert means[10.0]["mean_edge_bps"] == pytest.approx(10.0, rel=0.2)
+    low, high = means[0.0]["interval_95_bps"]
+    assert low <= 0.0 <= high
 
 
 def test_a_maker_who_knows_earns_less_than_the_taker_and_still_a_lot() -> None:
