@@ -71,7 +71,7 @@ def record(
             say(f"{recovered} segments that an earlier recorder left were recovered")
         session = f"{time.time_ns():x}-{os.getpid():x}"
         desk = Desk(home, config, ledger, session, where_topics_stand(ledger), say=say)
-        remove_old(desk, ledger.records)
+        remove_old(desk, (*ledger.records, *ledger.entered.values()))  # what was recovered waits to be ingested
         ledger.forget_records()
         recorder = Recorder(desk, lines, say, stopped)
         return recorder.run()

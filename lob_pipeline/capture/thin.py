@@ -1,7 +1,7 @@
 """What ``--keep-days`` gives back to the disk: the kept bytes of segments whose days are over, whole, and safe.
 
 ``raw/`` holds a second name of every ingested segment, from which its days are built again when more of them arrives.
-So the bytes may go only when nothing more can: the days have ended long enough ago and no segment of theirs waits.
+So the bytes may go only when nothing more can: the days have ended long enough ago and nothing recorded near them waits.
 A note stays in their place (``raw/<sha256>.removed``), so that the lake says what became of them.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +31,28 @@ def removed_from(raw: Path) -> frozenset[str]:
     return frozenset(path.name for path in noted if not path.exists())
 
 
-def days_of(line: dict[str, Any]) -> set[str]:
-    """Return every UTC day that a closed segment's frames were received on."""
-    first, last = day_start_ns(day_of_ns(line["first_wall_ns"])), line["last_wall_ns"]
+def days_near(first_ns: int, last_ns: int) -> set[str]:
+    """Return every UTC day of a span of receive time, and one more on either side.
+
+    A message that is received after midnight may be of the day before, and where clocks differ of the day after.
+    """
+    first, last = day_start_ns(day_of_ns(first_ns)) - NS_PER_DAY, last_ns + NS_PER_DAY
     return {day_of_ns(at) for at in range(first, last + 1, NS_PER_DAY)}
 
 
 def thin(
-    home: Home, closed: list[dict[str, Any]], removed: list[dict[str, Any]], ingested: set[str], before_ns: int
+    home: Home,
+    markets: dict[str, str],
+    removed: list[dict[str, Any]],
+    settled: Callable[[str, str], bool],
+    before_ns: int,
 ) -> int:
     """Remove the kept bytes of ``removed`` segments where nothing can need them any more; return the bytes freed.
 
-    ``closed``: the ledger's closed segments of the main lane, ``removed``: its ``removed`` lines (which say on which
-    days a segment has rows), ``ingested``: the SHA-256 of all registered sources. A day is over when it ended before
-    ``before_ns``; it waits while a closed segment received on it is not registered.
+    ``markets``: SHA-256 of a segment of the main lane -> its market, ``removed``: the ledger's ``removed`` lines (which
+    say on which days a segment has rows), ``settled``: whether nothing is to come that a (market, day) would be built
+    again with. A day is over when it ended before ``before_ns``.
     """
-    waiting = {
-        (line["market"], day)
-        for line in closed
-        if line["frames"] and line["content_sha256"] not in ingested
-        for day in days_of(line)
-    }
-    markets = {line["content_sha256"]: line["market"] for line in closed}
     freed = 0
     for line in removed:
         path = home.raw / line["content_sha256"]
@@ -59,7 +60,7 @@ def thin(
         if market is None or not path.exists():
             continue
         over = all(day_start_ns(day) + NS_PER_DAY <= before_ns for day in line["dates"])
-        if not over or any((market, day) in waiting for day in line["dates"]):
+        if not over or not all(settled(market, day) for day in line["dates"]):
             continue
         freed += path.stat().st_size
         with storing(path):

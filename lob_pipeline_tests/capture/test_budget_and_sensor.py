@@ -13,6 +13,7 @@ from lob_pipeline.capture.budget import remove_old
 from lob_pipeline.capture.config import RecordConfig
 from lob_pipeline.capture.desk import Desk
 from lob_pipeline.capture.ledger import SegmentLedger
+from lob_pipeline.capture.recorder import RecordOptions, record
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import parse_market
 from lob_pipeline.core.units import NS_PER_DAY, day_start_ns
@@ -107,6 +108,67 @@ def test_a_day_that_is_not_over_keeps_its_bytes(
     monkeypatch.setattr("lob_pipeline.capture.budget.time.time_ns", lambda: noon_ns + 2)
     assert sweep(home, 0) == []
     assert kept(home) == set()
+
+
+def enter(home: Home, kind: str, at_ns: int) -> None:
+    """Enter a segment that holds what was received at one time."""
+    ledger = SegmentLedger(home)
+    about = {"path": "late.seg.zst", "market": MARKET, "lane": "main", "conn": 9}
+    span = {"content_sha256": "ab" * 32, "bytes": 1, "frames": 1, "first_wall_ns": at_ns, "last_wall_ns": at_ns}
+    ledger.note(kind, **about, **({} if kind == "opened" else {**span, "topics": {}}))
+    ledger.close()
+
+
+def test_what_comes_after_midnight_may_be_of_the_day_before(recorded: tuple[Home, list[Path]]) -> None:
+    home, paths = recorded
+    ingest(home, parse_market(MARKET), paths)
+    enter(home, "closed", day_start_ns(DAY) + NS_PER_DAY + 10**7)
+    assert len(sweep(home, 1)) == 2
+    assert len(kept(home)) == 2
+
+
+def test_a_segment_that_is_open_holds_the_days_near_it(
+    recorded: tuple[Home, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, paths = recorded
+    ingest(home, parse_market(MARKET), paths)
+    monkeypatch.setattr("lob_pipeline.capture.ledger.time.time_ns", lambda: day_start_ns(DAY) + NS_PER_DAY + 10**9)
+    enter(home, "opened", 0)
+    opened = home.root / "segments" / "late.seg.zst.open"
+    opened.touch()
+    assert len(sweep(home, 0)) == 2
+    assert len(kept(home)) == 2
+    opened.unlink()
+    assert sweep(home, 0) == []
+    assert kept(home) == set()
+
+
+def test_what_is_registered_and_not_built_needs_the_bytes(recorded: tuple[Home, list[Path]]) -> None:
+    home, paths = recorded
+    market = parse_market(MARKET)
+    ingest(home, market, paths[:1])
+    assert len(sweep(home, 1)) == 1
+    assert register_closed(home, market, DAY) == paths[1:]
+    assert sweep(home, 1) == []
+    assert len(kept(home)) == 2
+    build_events(home, market, DAY)
+    assert len(sweep(home, 1)) == 1
+    assert kept(home) == set()
+
+
+def test_what_a_killed_recorder_left_needs_the_bytes(real_data: Path, tmp_path: Path) -> None:
+    """A recorder that starts again finds an open segment of a day long over: no ledger line told of it before."""
+    home, market = Home(tmp_path / "home"), parse_market(MARKET)
+    recorded = stamped(bybit_files(real_data))
+    ingest(home, market, write(home, MARKET, [recorded[:200]], ledger=True))
+    (left,) = write(home, MARKET, [recorded[200:]])
+    left.rename(left.with_name(f"{left.name}.open"))
+    record(home, [market], RecordOptions("ws://127.0.0.1:9"), RecordConfig(keep_days=1), print, lambda: True)
+    assert [line["reason"] for line in lines(home, "closed")] == ["stop", "recovered"]
+    assert len(lines(home, "removed")) == 1
+    one = read_manifest(PartitionKey("l2_events", market, DAY).path(home)).rows
+    ingest(home, market, [left])
+    assert read_manifest(PartitionKey("l2_events", market, DAY).path(home)).rows > one > 0
 
 
 def look(home: Home, cursor: str | None = None) -> dg.SensorResult:
