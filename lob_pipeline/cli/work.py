@@ -160,6 +160,8 @@ def simulate(
         own=own,
     )
     if compare is not None:
+        if probes or symbols is not None or faults:
+            raise BadInputError("--compare writes no market: leave out --probes, --symbols and --faults")
         return _compare(compare, config, seeds, out, home, as_json)
     if out is None:
         raise BadInputError("nothing to do: name a folder with --out, or a recording with --compare MARKET DATES")
