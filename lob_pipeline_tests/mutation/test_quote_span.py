@@ -86,6 +86,20 @@ def test_a_long_day_may_hold_a_hiccup_but_no_long_one() -> None:
     assert [o.refuses for o in stream(200_000, slice(7_000, 7_000 + steps)).outcomes()] == [True]
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_stream_pushed_once_a_second_may_be_late_but_not_leave_one_out(lost: int) -> None:
+    rng = np.random.default_rng(3)
+    ts = np.arange(400) * NS_PER_S + rng.integers(-2, 3, 400) * 10**6 + NS_PER_S
+    ids = np.arange(1, 401) * 1_000
+    qids = np.arange(1, 400_001)
+    table = quotes(qids, np.interp(qids, ids, ts).astype(np.int64))
+    keep = np.arange(400) != (200 if lost else -1)
+    spans = QuoteSpan()
+    spans.add(ids[keep], np.concatenate([[0], ids[keep][:-1]]), ts[keep], table)
+    assert spans.long > 0, "some push was late"
+    assert [o.refuses for o in spans.outcomes()] == [bool(lost)]
+
+
 def test_a_quote_stream_that_stalls_and_heaps_up_is_no_hole() -> None:
     ids, ts = np.array([10, 20, 30]), np.array([1, 2, 3]) * STEP_NS
     table = quotes(np.arange(1, 31), np.concatenate([np.arange(15) * 10**7, 10**10 + np.arange(15)]), event=False)
