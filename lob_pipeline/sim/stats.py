@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lob_pipeline.core.jit import njit
-from lob_pipeline.sim.config import SimConfig
 from lob_pipeline.sim.day import new_session, run_day
+from lob_pipeline.sim.presets import FITTED, configured
 from lob_pipeline.sim.publish import Messages
 from lob_pipeline.sim.state import Tape
 from lob_pipeline.sim.wire import STAMP_US
@@ -170,8 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--edge-bps", type=float, default=0.0)
+    parser.add_argument("--preset", default=FITTED)
     options = parser.parse_args(arguments)
-    config = SimConfig(seed=options.seed, days=1, minutes=options.minutes, edge_bps=options.edge_bps)
+    fields = {"seed": options.seed, "days": 1, "minutes": options.minutes, "edge_bps": options.edge_bps}
+    config = configured(options.preset, **fields)
     series, date = MarketSeries(), config.dates[0]
     for chunk in run_day(config, date, new_session(config, date)):
         series.add(chunk.messages, chunk.trades)
