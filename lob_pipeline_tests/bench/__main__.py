@@ -22,6 +22,7 @@ SECTIONS = {
     "book": "kernel_sections",
     "features": "kernel_sections",
     "labels": "kernel_sections",
+    "simulate": "simulate_section",
     "storage": "lake_sections",
     "live": "live_section",
     "prediction": "model_section",

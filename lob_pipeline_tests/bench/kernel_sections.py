@@ -24,7 +24,7 @@ from lob_pipeline.features.tape_rows import TAPE_WIDTH
 from lob_pipeline.labels.day import Day, DecisionRows, decision_rows, label_columns, make_tape, run_day
 from lob_pipeline.labels.spec import PESSIMISTIC, LabelConfig, fees_of
 from lob_pipeline_tests.bench.environment import Peers
-from lob_pipeline_tests.bench.timing import Figure, interleave, timed
+from lob_pipeline_tests.bench.timing import Contender, Figure, interleave, timed
 from lob_pipeline_tests.bench.workload import Workload
 
 CHUNK = 1 << 20
@@ -78,6 +78,14 @@ def _apply_all(
             seen += top[0, 1, k] + top[1, 1, k]
         crossed += (top[0, 0, 0] ^ book.meta[10]) >= top[1, 0, 0]
     return crossed if seen > 0 else -1
+
+
+def book_pass(load: Workload) -> Contender:
+    """Return what ``book`` times of ours: every message applied, ten levels a side read after each."""
+    events = events_of(load)
+    kind, side, price, size = (events[n] for n in ("kind", "side", "price_ticks", "size_lots"))
+    starts = np.append(np.flatnonzero(events["first_in_message"]), len(kind)).astype(np.int64)
+    return timed(lambda: _apply_all(reserve(new_book(), side, price, size), kind, side, price, size, starts))
 
 
 def book(load: Workload, peers: Peers) -> Iterator[Figure]:

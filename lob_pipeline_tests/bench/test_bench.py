@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from lob_pipeline.venues.decode import decode_file
-from lob_pipeline_tests.bench.environment import PEERS, REQUIREMENTS
+from lob_pipeline_tests.bench.environment import PEERS, REQUIREMENTS, Peers
+from lob_pipeline_tests.bench.simulate_section import simulate
 from lob_pipeline_tests.bench.timing import Figure, Rounds, interleave
 from lob_pipeline_tests.bench.workload import simulated
 
@@ -66,3 +68,11 @@ def test_every_peer_is_pinned_and_no_index_is_named() -> None:
     lines = REQUIREMENTS.read_text("utf-8").split()
     assert lines
     assert all("==" in line and "/" not in line for line in lines)
+
+
+def test_the_simulators_figures_are_of_whole_runs(tmp_path: Path) -> None:
+    load = simulated(tmp_path, minutes=1)
+    figures = list(simulate(load, cast(Peers, None)))
+    assert {f.section for f in figures} == {"simulate"}
+    assert all(f.ratio > 0 for f in figures)
+    assert [f.clears is None for f in figures] == [False] * 4 + [True]
