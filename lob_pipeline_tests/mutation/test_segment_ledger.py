@@ -68,6 +68,7 @@ def record(root: Path, recording_parts: list[list[Heard]], *, listed: bool = Tru
         writer = SegmentWriter(segments_root(home), parse_market(MARKET), "main", 1, "test")
         for wall_ns, payload in part:
             writer.add(wall_ns, wall_ns, payload)
+            writer.saw("any", 0, 0, wall_ns)
         facts = writer.close()
         found.paths.append(writer.path)
         if listed:
@@ -167,6 +168,24 @@ def test_segments_that_wait_keep_the_day_unjudged_until_they_come(parts: list[li
     whole = gate(one.ingest(*one.paths[:2]))
     assert whole is not None
     assert whole.status == "passed"
+
+
+def test_a_connection_that_brought_nothing_is_not_waited_for(parts: list[list[Heard]], tmp_path: Path) -> None:
+    from lob_pipeline.capture.segments import SegmentWriter, segments_root
+
+    one = record(tmp_path, parts)
+    writer = SegmentWriter(segments_root(one.home), parse_market(MARKET), "main", 2, "test")
+    writer.add(parts[1][0][0], 0, b'{"success":true,"ret_msg":"","conn_id":"x","op":"subscribe"}')
+    facts = writer.close()
+    assert facts["topics"] == {}
+    one.note("closed", reason="reconnect", **facts)
+    for path in one.paths[:2]:
+        early = gate(one.ingest(path))
+        assert early is not None
+        assert early.status == "not_judged"
+    found = gate(one.ingest(one.paths[2]))
+    assert found is not None
+    assert (found.status, found.facts["listed"]) == ("passed", 4)
 
 
 def test_put_back_and_replaced_the_day_stands(parts: list[list[Heard]], tmp_path: Path) -> None:
