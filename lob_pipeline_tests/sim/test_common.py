@@ -26,8 +26,8 @@ CONFIG = SimConfig(seed=3, days=2, minutes=20, common_share=0.8)
 
 
 def correlation(share: float, seed: int) -> tuple[float, int]:
-    """Return the correlation of 1-minute returns of two symbols over three hours, and how many returns."""
-    config = SimConfig(seed=seed, days=1, minutes=180, common_share=share)
+    """Return the correlation of 1-minute returns of two symbols over two hours, and how many returns."""
+    config = SimConfig(seed=seed, days=1, minutes=120, common_share=share)
     mids = {}
     for symbol in ("BTCUSDT", "ETHUSDT"):
         one, tape = replace(config, market=f"sim.{symbol}"), QuoteTape()
@@ -35,7 +35,7 @@ def correlation(share: float, seed: int) -> tuple[float, int]:
             tape.add(chunk.messages)
         quotes = tape.done()
         start_ns = session_start_us(one, one.first_day) * 1000
-        mids[symbol] = quotes.mid(start_ns + np.arange(1, 181) * 60 * 10**9)
+        mids[symbol] = quotes.mid(start_ns + np.arange(1, 121) * 60 * 10**9)
     found = minute_correlation(mids)["BTCUSDT,ETHUSDT"]
     assert found is not None
     return found, len(mids["BTCUSDT"]) - 1
