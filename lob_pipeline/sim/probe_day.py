@@ -39,7 +39,7 @@ def draw_instants(config: SimConfig, date: str, instants: int, labels: LabelConf
     room = ((day_start_us(date) + DAY_US) * 1000 - tail_ns) // STEP_NS - first
     if instants > room:
         raise BadInputError(
-            f"--probes {instants}: {config.minutes} minutes a day hold {max(0, room)} instants whose labels begin and "
+            f"{instants} instants: {config.minutes} minutes a day hold {max(0, room)} instants whose labels begin and "
             "end within the day; ask for fewer or simulate longer days"
         )
     return draw_grid(config.market_seed, date, first, room, instants)
