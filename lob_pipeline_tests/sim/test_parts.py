@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lob_pipeline.sim.config import FlowParams, SimConfig, session_start_us
+from lob_pipeline.sim.config import FlowParams, OwnParams, SimConfig, session_start_us
 from lob_pipeline.sim.day import new_session, run_day
 from lob_pipeline.sim.flow import ACTIVITY, HEAT_CAP, HEAT_VALUE, QUICK, SEASON, Agents, each_second, excite
 from lob_pipeline.sim.makers import FIRST_GROUP, MAKERS, new_makers
 from lob_pipeline.sim.parts import ALL_PARTS, Parts, new_informed
+from lob_pipeline.sim.presets import configured
 from lob_pipeline.sim.publish import ASK, BID
 from lob_pipeline.sim.records import as_record
 from lob_pipeline.sim.rng import new_stream
@@ -28,13 +29,14 @@ def new_agents() -> Agents:
 
 
 def digest(config: SimConfig, date: str | None = None) -> str:
-    date, total = date or config.first_day, hashlib.sha256()
+    date, totals = date or config.first_day, [hashlib.sha256() for _ in range(5)]
     for chunk in run_day(config, date, new_session(config, date)):
         n, rows = chunk.messages.n
-        for column in (chunk.messages.ts_ms[:n], chunk.messages.row_price[:rows], chunk.messages.row_lots[:rows]):
-            total.update(column.tobytes())
-        total.update(chunk.trades.t_us[: chunk.trades.n[0]].tobytes())
-    return total.hexdigest()
+        made, trades = chunk.messages, int(chunk.trades.n[0])
+        told = (made.ts_ms[:n], made.row_price[:rows], made.row_lots[:rows])
+        for total, column in zip(totals, (*told, chunk.trades.t_us[:trades], chunk.trades.lots[:trades]), strict=True):
+            total.update(column.tobytes())  # column by column: where chunks end is no part of the market
+    return "".join(total.hexdigest() for total in totals)
 
 
 def seen(config: SimConfig) -> tuple[int, dict[int, int]]:
@@ -133,6 +135,15 @@ def test_same_seed_same_day_with_every_part_alone_or_among_others() -> None:
     assert first == digest(config)
     assert second == digest(replace(config, days=1, first_day=config.dates[1]))
     assert len({first, second, digest(replace(config, seed=13))}) == 3
+
+
+def test_looking_at_the_fitted_market_changes_no_byte_of_it() -> None:
+    config = configured(seed=77, days=1, minutes=6, edge_bps=8.0)
+    plain = digest(config)
+    assert plain == digest(replace(config, order_log=True)), "the log, which ends its chunks elsewhere"
+    assert plain == digest(replace(config, own=OwnParams(every_s=0.0, lots=5.0, life_s=3.0)))
+    own = replace(config, own=OwnParams(every_s=3.0, lots=50.0))
+    assert plain != digest(own) == digest(replace(own, order_log=True))
 
 
 def test_parameters_as_a_record_are_the_parameters() -> None:
