@@ -1,7 +1,7 @@
 """What ``--keep-days`` gives back to the disk: the kept bytes of segments whose days are over, whole, and safe.
 
 ``raw/`` holds a second name of every ingested segment, from which its days are built again when more of them arrives.
-So the bytes may go only when nothing more can: the days have ended long enough ago and nothing recorded near them waits.
+So the bytes may go only when nothing more can: the days ended long enough ago and nothing recorded near them waits.
 A note stays in their place (``raw/<sha256>.removed``), so that the lake says what became of them.
 """
 
