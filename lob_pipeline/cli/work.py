@@ -115,12 +115,15 @@ def simulate(
         str | None, typer.Option("--symbols", help="several symbols, for example BTCUSDT,ETHUSDT: a folder each")
     ] = None,
     common_share: Annotated[
-        float, typer.Option("--common-share", help="with --symbols: part of the value's jumps that they share")
-    ] = 0.7,
+        float | None,
+        typer.Option("--common-share", help="with --symbols: part of the value's jumps they share", show_default="0.7"),
+    ] = None,
     own_every_s: Annotated[
         float, typer.Option("--own-every-s", help="real orders of your own, about so many seconds apart; 0: none")
     ] = 0.0,
-    own_lots: Annotated[float, typer.Option("--own-lots", help="lots of each of them")] = 1000.0,
+    own_lots: Annotated[
+        float | None, typer.Option("--own-lots", help="lots of each of them", show_default="1000")
+    ] = None,
     faults: Annotated[
         str, typer.Option("--faults", help="faults to put into the files, at places the truth tells: kinds, or all")
     ] = "",
@@ -134,7 +137,7 @@ def simulate(
             show_default="no",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="with --compare: simulated stretches, seed and the next ones")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="with --compare: simulated stretches, seed and the next ones")] = 30,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -147,7 +150,11 @@ def simulate(
     from lob_pipeline.sim.injected import parse_faults
     from lob_pipeline.sim.presets import configured
 
-    own = OwnParams(every_s=own_every_s, lots=own_lots)
+    if common_share is not None and symbols is None:
+        raise BadInputError("--common-share is what several symbols share: name them with --symbols")
+    if own_lots is not None and own_every_s == 0:
+        raise BadInputError("--own-lots is the size of own orders: say how often they come with --own-every-s")
+    own = OwnParams(every_s=own_every_s, lots=1000.0 if own_lots is None else own_lots)
     config = configured(
         preset,
         seed=seed,
@@ -156,7 +163,7 @@ def simulate(
         first_day=first_day,
         edge_bps=edge_bps,
         horizon_s=horizon_s,
-        common_share=common_share if symbols is not None else 0.0,
+        common_share=0.0 if symbols is None else 0.7 if common_share is None else common_share,
         own=own,
     )
     if compare is not None:

@@ -130,3 +130,21 @@ def test_help_is_light() -> None:
     script = f"import sys, lob_pipeline.cli.app; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--own-lots", "5"], "--own-every-s"),
+        (["--common-share", "0.5"], "--symbols"),
+        (["--own-every-s", "10", "--own-lots", "0"], "--own-lots 0"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], named: str
+) -> None:
+    out = tmp_path / "market"
+    code, _, said = run(capsys, "simulate", "--out", str(out), *words)
+    assert code == 2
+    assert named in said
+    assert not out.exists()
