@@ -68,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     archive: Archive
+    running = False
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -79,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         with archive.lock:
             archive.asked.append((self.path, dict(self.headers), time.monotonic()))
             archive.at_once += 1
+            self.running = True
             archive.most_at_once = max(archive.most_at_once, archive.at_once)
             wrong = archive.wrong.get(self.path)
             behaviour = wrong.pop(0) if wrong else None
@@ -87,12 +89,18 @@ class Handler(BaseHTTPRequestHandler):
             if behaviour is not None and behaviour(self, body or b""):
                 return
             if body is None:
+                self.over()
                 self.head(404, 0)
             else:
                 self.whole(body)
         finally:
-            with archive.lock:
-                archive.at_once -= 1
+            self.over()
+
+    def over(self) -> None:
+        """Count the request as answered: before its last byte, after which the client may send the next one."""
+        with self.archive.lock:
+            self.archive.at_once -= self.running
+            self.running = False
 
     def head(self, status: int, length: int, **headers: str) -> None:
         self.send_response(status)
@@ -117,7 +125,10 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content_Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         part = body[start:]
         self.head(status, len(part), **headers)
-        self.wfile.write(part[:cut])
+        part = part[:cut]
+        self.wfile.write(part[:-1])
+        self.over()
+        self.wfile.write(part[-1:])
         if cut is not None:
             self.close_connection = True
 
