@@ -12,6 +12,7 @@ from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any
 
+from lob_pipeline.capture.thin import note_of
 from lob_pipeline.core.errors import BadInputError
 from lob_pipeline.core.instrument import Instrument, Market
 from lob_pipeline.core.markets import instrument
@@ -21,7 +22,7 @@ from lob_pipeline.lake.home import Home
 from lob_pipeline.stages.ingest_build import Built, build, total, unfinished_days, waits_for_the_day_before
 from lob_pipeline.stages.ingest_files import InputFile, Progress, arrivals, given_file, instrument_of, kept_file, peek
 from lob_pipeline.stages.ingest_rules import closed_days, replaced_by, require_books, require_continuation
-from lob_pipeline.stages.ingest_sources import RawStore, Registered, Source, registered
+from lob_pipeline.stages.ingest_sources import RawStore, Registered, Source, raw_path, registered
 from lob_pipeline.stages.result import StageResult
 
 
@@ -77,6 +78,8 @@ def ingest(
     refuses a day is no error: the day goes to quarantine and the report says so.
     """
     call = _examine(home, market, paths, tick, lot, replace)
+    if keep and _take_back(call):
+        call = _examine(home, market, paths, tick, lot, replace)  # what is registered is kept again
     if not call.files:
         return _build_missing(call)
     known = call.known
@@ -169,6 +172,15 @@ def _examine(home: Home, market: Market, paths: list[Path], tick: str | None, lo
     if files:
         require_books(known, market, files)
     return _Call(home, market, grid, given, files, known)
+
+
+def _take_back(call: _Call) -> bool:
+    """Keep the bytes of given files again that ``lob record --keep-days`` removed; return whether there were any."""
+    gone = [f for f in call.given if note_of(raw_path(call.home, f.sha256)).exists()]
+    gone = [f for f in gone if not raw_path(call.home, f.sha256).exists()]
+    for file in gone:
+        RawStore(call.home).keep(file.path, file.sha256)
+    return bool(gone)
 
 
 def _sources(call: _Call, keep: bool, replace: bool) -> list[Source]:

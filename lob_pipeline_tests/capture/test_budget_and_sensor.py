@@ -82,6 +82,7 @@ def test_space_comes_back_when_the_days_are_over_and_whole(recorded: tuple[Home,
     """While a segment of the day waits, its bytes are needed to build the day with it: they stay."""
     home, paths = recorded
     market = parse_market(MARKET)
+    saved = {path: path.read_bytes() for path in paths}
     ingest(home, market, paths[:1])
     assert len(sweep(home, 1)) == 1
     assert len(kept(home)) == 1
@@ -94,6 +95,13 @@ def test_space_comes_back_when_the_days_are_over_and_whole(recorded: tuple[Home,
     assert event_inputs(home, market, DAY) == {}, "a day whose bytes went on purpose is not asked to be built again"
     with pytest.raises(BadInputError, match="removed by `lob record --keep-days`"):
         build_events(home, market, DAY)
+    rows = read_manifest(partition).rows
+    for path, data in saved.items():
+        path.write_bytes(data)
+    ingest(home, market, paths)
+    assert len(kept(home)) == 2
+    assert [result.refused for result in build_events(home, market, DAY)] == [False] * 3
+    assert read_manifest(partition).rows == rows, "bytes that come back build the same day"
 
 
 def test_a_day_that_is_not_over_keeps_its_bytes(
